@@ -1,1 +1,16 @@
-//! placeholder
+//! Drives the core from recorded journals: importing and generating days, replaying them, verifying and recovering.
+#![forbid(unsafe_code)]
+
+pub mod describe;
+mod error;
+mod journal_sink;
+pub mod recover;
+mod replay;
+mod summary;
+mod verify;
+
+pub use error::Error;
+pub use journal_sink::JournalSink;
+pub use replay::{BacktestOptions, Progress, backtest};
+pub use summary::{GateCount, PositionResult, StrategyResult, Summary};
+pub use verify::{Difference, FieldDifference, Verification, verify};

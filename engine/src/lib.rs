@@ -1,1 +1,26 @@
-//! placeholder
+//! The deterministic core of Onetape: events and their encoding, numbers, instruments, books, orders, positions,
+//! accounts, risk, strategies, the paper venue and the sequencer that drives them.
+//!
+//! It has no clock, no I/O, no thread, no async and no randomness: every derived frame is a pure function of the inputs
+//! before it. [`sequencer::Sequencer`] is the one loop; what differs between a live run, a backtest, a verification and a
+//! recovery is only where inputs come from and where frames go.
+#![forbid(unsafe_code)]
+
+pub mod desk;
+pub mod error;
+pub mod event;
+pub mod fees;
+pub mod id;
+pub mod market;
+pub mod number;
+pub mod order;
+pub mod risk;
+pub mod sequencer;
+pub mod session;
+pub mod strategy;
+pub mod time;
+
+/// Version of the engine, as sessions record it.
+pub const ENGINE_VERSION: &str = env!("ONETAPE_VERSION");
+/// Hash of the engine's sources, the same for debug and release builds.
+pub const LOGIC_HASH: &str = env!("ONETAPE_LOGIC_HASH");

@@ -1,0 +1,158 @@
+//! What follows from an event: everything here looks at the desk and changes nothing.
+use super::{Desk, Due, Task};
+use crate::error::EngineError;
+use crate::event::{Event, ExecutionReport, HaltChanged, OperatorAction, TimerFired};
+use crate::id::{OrderId, Sequence, StrategyId};
+use crate::market::Market;
+use crate::risk::{HaltReason, Proposal};
+use crate::strategy::{Strategy, View, Wishes};
+use crate::time::Nanos;
+
+/// Something that should stand on the tape next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// An order, if the gates let it pass.
+    Order(StrategyId, Proposal),
+    /// A cancel of an order at work.
+    Cancel(StrategyId, OrderId),
+    /// A timer.
+    Timer(StrategyId, Nanos, u64),
+    /// A report of the paper venue.
+    Report(ExecutionReport),
+    /// A halt that comes or goes.
+    Halt(HaltReason, bool),
+}
+
+impl Desk {
+    /// What follows from an event that market and desk have folded: the paper venue's reports first, then halts, then the
+    /// strategies' wishes in the session's order. `reports` and `wishes` are scratch space.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number does not fit.
+    #[inline]
+    pub fn decide(
+        &self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market, scratch: &mut Scratch,
+        out: &mut impl FnMut(Decision),
+    ) -> Result<(), EngineError> {
+        if !self.has_session() {
+            return Ok(());
+        }
+        match event {
+            Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {
+                if !self.paper.is_idle() {
+                    self.decide_fills(sequence, now, event, market, scratch, out)?;
+                }
+                self.ask_watchers(sequence, now, event, market, scratch, out);
+            }
+            Event::MarketStatus(_) | Event::Resolution(_) => {
+                self.decide_fills(sequence, now, event, market, scratch, out)?;
+                self.ask_watchers(sequence, now, event, market, scratch, out);
+            }
+            Event::OperatorCommand(command) => {
+                let halted = self.risk.halts.contains(&HaltReason::Operator);
+                match command.action {
+                    OperatorAction::Halt if !halted => out(Decision::Halt(HaltReason::Operator, true)),
+                    OperatorAction::Resume if halted => out(Decision::Halt(HaltReason::Operator, false)),
+                    _ => {}
+                }
+            }
+            Event::ExecutionReport(report) => {
+                if let Some((_, order)) = self.risk.illegal_move.filter(|(at, _)| *at == sequence) {
+                    out(Decision::Halt(HaltReason::IllegalMove { order }, true));
+                } else if let Some(owner) = self.orders.owner(report.order) {
+                    self.ask(owner, sequence, now, event, market, scratch, out);
+                }
+            }
+            Event::OrderDecided(order) => self.ask(order.strategy, sequence, now, event, market, scratch, out),
+            Event::OrderDenied(denied) => {
+                if denied.gate == crate::risk::Gate::DailyLoss {
+                    out(Decision::Halt(HaltReason::DailyLoss { strategy: denied.strategy }, true));
+                }
+                self.ask(denied.strategy, sequence, now, event, market, scratch, out);
+            }
+            Event::TimerFired(fired) => self.ask(fired.strategy, sequence, now, event, market, scratch, out),
+            Event::BarClosed(_) | Event::FeedState(_) => {
+                self.ask_watchers(sequence, now, event, market, scratch, out);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn decide_fills(
+        &self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market, scratch: &mut Scratch,
+        out: &mut impl FnMut(Decision),
+    ) -> Result<(), EngineError> {
+        if let Some(instrument) = event.instrument() {
+            self.paper_market_moved(market, now, sequence, instrument, &mut scratch.reports)?;
+            scratch.reports.drain(..).for_each(|report| out(Decision::Report(report)));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn ask_watchers(
+        &self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market, scratch: &mut Scratch,
+        out: &mut impl FnMut(Decision),
+    ) {
+        let Some(instrument) = event.instrument() else { return };
+        for (place, seat) in self.seats.iter().enumerate() {
+            if seat.watches.get(instrument.index()) == Some(&true) {
+                self.ask(StrategyId(place as u16), sequence, now, event, market, scratch, out);
+            }
+        }
+    }
+
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the context of one question, taken apart nowhere else")]
+    fn ask(
+        &self, strategy: StrategyId, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+        scratch: &mut Scratch, out: &mut impl FnMut(Decision),
+    ) {
+        let Some(seat) = self.seats.get(strategy.index()) else { return };
+        let view = View { strategy, sequence, now, market, desk: self };
+        seat.strategy.decide(event, &view, &mut scratch.wishes);
+        scratch.wishes.drain(strategy).for_each(out);
+    }
+
+    /// What follows from a task that is due.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number does not fit.
+    pub fn decide_due(
+        &self, now: Nanos, due: &Due, market: &Market, scratch: &mut Scratch, out: &mut impl FnMut(DueDecision),
+    ) -> Result<(), EngineError> {
+        match due.task {
+            Task::OrderArrives(order) => {
+                self.paper_order_arrives(market, now, due.cause, order, &mut scratch.reports)?;
+            }
+            Task::CancelArrives(order) => self.paper_cancel_arrives(due.cause, order, &mut scratch.reports),
+            Task::Timer { strategy, token } => {
+                out(DueDecision::Timer(TimerFired { cause: due.cause, strategy, token }));
+            }
+            Task::HaltEnds(reason) => {
+                out(DueDecision::Halt(HaltChanged { cause: due.cause, reason, active: false }));
+            }
+        }
+        scratch.reports.drain(..).for_each(|report| out(DueDecision::Report(report)));
+        Ok(())
+    }
+}
+
+/// A frame that a due task leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DueDecision {
+    /// A timer fires.
+    Timer(TimerFired),
+    /// A halt ends.
+    Halt(HaltChanged),
+    /// The paper venue reports.
+    Report(ExecutionReport),
+}
+
+/// Space that is used again for every event.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    reports: Vec<ExecutionReport>,
+    wishes: Wishes,
+}

@@ -1,0 +1,371 @@
+//! The desk: what we did about the market. Strategies' own state, orders, positions, cash, risk, the paper venue's
+//! overlay and what is due.
+//!
+//! `evolve(&mut self, event)` folds a frame; `decide(&self, event)` only looks and says what should happen. What a
+//! decision changes comes back through `evolve` of its own frame.
+mod decide;
+mod ledger;
+mod orders;
+mod paper;
+mod performance;
+mod schedule;
+mod stats;
+
+pub use decide::{Decision, DueDecision, Scratch};
+pub use ledger::{Cash, Ledger, Position};
+pub use orders::{Orders, Outcome};
+pub use paper::Paper;
+pub use performance::{Equity, Performance};
+pub use schedule::{Due, Schedule, Task};
+pub use stats::Stats;
+
+use crate::error::EngineError;
+use crate::event::{CancelDecided, Event, ExecutionReport, HaltChanged, OrderDecided, SessionStart};
+use crate::id::{InstrumentId, Sequence, StrategyId, VenueId};
+use crate::market::Market;
+use crate::order::{Order, OrderState};
+use crate::risk::{HaltReason, LimitUnits, RiskState};
+use crate::session::SessionConfig;
+use crate::strategy::{AnyStrategy, Strategy};
+use crate::time::{DAY_NS, Nanos};
+use serde::{Deserialize, Serialize};
+
+/// A strategy at its desk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Seat {
+    strategy: AnyStrategy,
+    /// By instrument: whether the strategy sees its market data.
+    watches: Vec<bool>,
+}
+
+/// The limits of every scope, resolved once.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ScopedLimits {
+    pub(crate) total: LimitUnits,
+    strategies: Vec<LimitUnits>,
+    venues: Vec<LimitUnits>,
+    instruments: Vec<LimitUnits>,
+}
+
+impl ScopedLimits {
+    pub(crate) fn strategy(&self, id: StrategyId) -> LimitUnits {
+        self.strategies.get(id.index()).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn venue(&self, id: VenueId) -> LimitUnits {
+        self.venues.get(id.index()).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn instrument(&self, id: InstrumentId) -> LimitUnits {
+        self.instruments.get(id.index()).copied().unwrap_or_default()
+    }
+}
+
+/// Everything that follows from what we decided.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Desk {
+    config: Option<Box<SessionConfig>>,
+    seats: Vec<Seat>,
+    limits: ScopedLimits,
+    orders: Orders,
+    ledger: Ledger,
+    risk: RiskState,
+    paper: Paper,
+    schedule: Schedule,
+    stats: Stats,
+    performance: Performance,
+}
+
+impl Desk {
+    /// Folds a frame that the market has folded already.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the frame can't follow those before it.
+    #[inline]
+    pub fn evolve(
+        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+    ) -> Result<(), EngineError> {
+        if self.config.is_none() {
+            // No session: the desk is empty until one starts.
+            if let Event::SessionStart(session) = event {
+                self.open_session(now, session, market)?;
+            }
+            return Ok(());
+        }
+        if now >= self.performance.next_sample() {
+            self.turn_second(now, market)?;
+        }
+        match event {
+            Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {
+                if !self.paper.is_idle() {
+                    self.paper.see_market(event, market);
+                }
+                self.show_watchers(sequence, now, event, market)
+            }
+            other => self.evolve_rare(sequence, now, other, market),
+        }
+    }
+
+    #[inline]
+    fn show_watchers(
+        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+    ) -> Result<(), EngineError> {
+        if let Some(instrument) = event.instrument() {
+            for seat in &mut self.seats {
+                if seat.watches.get(instrument.index()) == Some(&true) {
+                    seat.strategy.evolve(sequence, now, event, market)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn evolve_rare(
+        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+    ) -> Result<(), EngineError> {
+        match event {
+            Event::SessionStart(_) => return Err(EngineError::Session("a session is under way already")),
+            Event::InstrumentDefined(definition) => {
+                self.bind(definition.instrument, market)?;
+            }
+            Event::Resolution(resolution) => {
+                self.ledger.settle(market.instrument(resolution.instrument)?, resolution.settlement_price)?;
+                self.show_watchers(sequence, now, event, market)?;
+            }
+            Event::OrderDecided(decided) => self.order_decided(sequence, now, event, decided, market)?,
+            Event::CancelDecided(decided) => {
+                self.cancel_decided(sequence, now, decided, market)?;
+                self.show_owner(decided.strategy, sequence, now, event, market)?;
+            }
+            Event::ExecutionReport(report) => self.report(sequence, now, event, report, market)?,
+            Event::OrderDenied(denied) => {
+                self.stats.denied(denied.gate);
+                self.show_owner(denied.strategy, sequence, now, event, market)?;
+            }
+            Event::TimerSet(set) => {
+                let task = Task::Timer { strategy: set.strategy, token: set.token };
+                self.schedule.add(Due { at: set.due.max(now), cause: sequence, task });
+            }
+            Event::TimerFired(fired) => {
+                if !self.schedule.remove(Task::Timer { strategy: fired.strategy, token: fired.token }) {
+                    return Err(EngineError::Unscheduled("timer_fired"));
+                }
+                self.show_owner(fired.strategy, sequence, now, event, market)?;
+            }
+            Event::HaltChanged(change) => self.halt_changed(sequence, change),
+            Event::BarClosed(_) => self.show_watchers(sequence, now, event, market)?,
+            Event::StateHash(_) | Event::StepClosed(_) => {}
+            // The rest are inputs about the market.
+            _ => {
+                self.show_watchers(sequence, now, event, market)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open_session(&mut self, now: Nanos, session: &SessionStart, market: &Market) -> Result<(), EngineError> {
+        let config = &session.config;
+        for (place, strategy) in config.strategies.iter().enumerate() {
+            if config.strategies[..place].iter().any(|other| other.id == strategy.id) {
+                let why = "two strategies have this id".to_owned();
+                return Err(EngineError::BadParameters { strategy: strategy.id.clone(), why });
+            }
+            let bad = |why| EngineError::BadParameters { strategy: strategy.id.clone(), why };
+            let built = AnyStrategy::new(&strategy.params).map_err(bad)?;
+            self.seats.push(Seat { strategy: built, watches: Vec::new() });
+            let limits = config.risk.strategies.get(&strategy.id).unwrap_or(&config.risk.each_strategy);
+            self.limits.strategies.push(LimitUnits::new(limits)?);
+        }
+        self.limits.total = LimitUnits::new(&config.risk.total)?;
+        self.risk.roll_day(next_midnight(now), Vec::new());
+        self.config = Some(Box::new(config.clone()));
+        for instrument in market.instruments() {
+            self.bind(instrument.id(), market)?;
+        }
+        Ok(())
+    }
+
+    /// Shows a new instrument to the strategies and finds its limits.
+    fn bind(&mut self, id: InstrumentId, market: &Market) -> Result<(), EngineError> {
+        let instrument = market.instrument(id)?;
+        let Some(config) = &self.config else { return Ok(()) };
+        for (seat, named) in self.seats.iter_mut().zip(&config.strategies) {
+            let bad = |why| EngineError::BadParameters { strategy: named.id.clone(), why };
+            seat.watches.push(seat.strategy.bind(instrument).map_err(bad)?);
+        }
+        let of = |limits: Option<&crate::risk::Limits>| limits.map(LimitUnits::new).transpose();
+        self.limits.instruments.push(of(config.risk.instruments.get(&instrument.name))?.unwrap_or_default());
+        if self.limits.venues.len() <= instrument.venue.index() {
+            let limits = of(config.risk.venues.get(&instrument.definition.venue))?;
+            self.limits.venues.push(limits.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The first frame of a second: equity is sampled, and at midnight the day's profit starts anew.
+    #[cold]
+    fn turn_second(&mut self, now: Nanos, market: &Market) -> Result<(), EngineError> {
+        if now >= self.risk.next_day() {
+            self.roll_day(now, market)?;
+        }
+        self.performance.sample(now, &self.ledger, market)
+    }
+
+    fn roll_day(&mut self, now: Nanos, market: &Market) -> Result<(), EngineError> {
+        let mut equity = Vec::new();
+        for cash in self.ledger.cash() {
+            let key = (cash.strategy, cash.currency);
+            if !equity.iter().any(|(s, c, _)| (*s, *c) == key) {
+                equity.push((key.0, key.1, self.ledger.equity(key.0, key.1, market)?));
+            }
+        }
+        self.risk.roll_day(next_midnight(now), equity);
+        Ok(())
+    }
+
+    fn order_decided(
+        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, decided: &OrderDecided, market: &Market,
+    ) -> Result<(), EngineError> {
+        self.stats.orders += 1;
+        self.risk.order_decided(now, decided);
+        self.orders.decided(sequence, now, decided);
+        let at = now.after(self.latency_ns(decided.instrument, market)?);
+        let id = crate::id::OrderId(sequence.0);
+        self.schedule.add(Due { at, cause: sequence, task: Task::OrderArrives(id) });
+        self.show_owner(decided.strategy, sequence, now, event, market)
+    }
+
+    fn cancel_decided(
+        &mut self, sequence: Sequence, now: Nanos, decided: &CancelDecided, market: &Market,
+    ) -> Result<(), EngineError> {
+        self.stats.cancels += 1;
+        self.orders.cancelling(decided.order);
+        if self.orders.get(decided.order).is_some() {
+            let at = now.after(self.latency_ns(decided.instrument, market)?);
+            self.schedule.add(Due { at, cause: sequence, task: Task::CancelArrives(decided.order) });
+        }
+        Ok(())
+    }
+
+    fn latency_ns(&self, instrument: InstrumentId, market: &Market) -> Result<u64, EngineError> {
+        let venue = &market.instrument(instrument)?.definition.venue;
+        Ok(self.config().paper.for_venue(venue).latency_us.saturating_mul(1_000))
+    }
+
+    fn report(
+        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, report: &ExecutionReport, market: &Market,
+    ) -> Result<(), EngineError> {
+        let order = match self.orders.report(report) {
+            Outcome::Moved { order } => order,
+            Outcome::LateFill { order } => order,
+            Outcome::Repeated => return Ok(()),
+            Outcome::Illegal => {
+                self.risk.illegal_move = Some((sequence, report.order));
+                return Ok(());
+            }
+        };
+        let instrument = market.instrument(order.instrument)?;
+        self.schedule.remove(Task::OrderArrives(order.id));
+        if order.state.is_final() {
+            self.schedule.remove(Task::CancelArrives(order.id));
+        }
+        self.paper.see_report(report, &order, instrument);
+        if let Some(fill) = &report.fill {
+            self.ledger.fill(order.strategy, instrument, order.side, fill)?;
+            self.performance.sample(now, &self.ledger, market)?;
+        }
+        self.stats.reported(report);
+        self.show_owner(order.strategy, sequence, now, event, market)
+    }
+
+    fn halt_changed(&mut self, sequence: Sequence, change: &HaltChanged) {
+        if change.active {
+            self.risk.halts.insert(change.reason);
+            if matches!(change.reason, HaltReason::DailyLoss { .. }) {
+                let due = Due { at: self.risk.next_day(), cause: sequence, task: Task::HaltEnds(change.reason) };
+                self.schedule.add(due);
+            }
+        } else {
+            self.risk.halts.remove(&change.reason);
+            self.schedule.remove(Task::HaltEnds(change.reason));
+        }
+    }
+
+    fn show_owner(
+        &mut self, strategy: StrategyId, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+    ) -> Result<(), EngineError> {
+        let seat = self.seats.get_mut(strategy.index()).ok_or(EngineError::UnknownStrategy(strategy.0))?;
+        seat.strategy.evolve(sequence, now, event, market)
+    }
+
+    /// Counts an input of the session.
+    #[inline]
+    pub(crate) const fn count_input(&mut self) {
+        if self.config.is_some() {
+            self.stats.inputs += 1;
+        }
+    }
+
+    /// Whether a session has started.
+    pub const fn has_session(&self) -> bool {
+        self.config.is_some()
+    }
+
+    /// The session's configuration; the defaults before one starts.
+    pub fn config(&self) -> &SessionConfig {
+        static NONE: std::sync::LazyLock<SessionConfig> = std::sync::LazyLock::new(SessionConfig::default);
+        self.config.as_deref().unwrap_or(&NONE)
+    }
+
+    pub(crate) const fn limits(&self) -> &ScopedLimits {
+        &self.limits
+    }
+
+    /// The orders at work.
+    pub const fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Positions and cash.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Halts and what the gates remember.
+    pub const fn risk(&self) -> &RiskState {
+        &self.risk
+    }
+
+    pub(crate) const fn paper(&self) -> &Paper {
+        &self.paper
+    }
+
+    /// What is due.
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Equity and drawdown.
+    pub const fn performance(&self) -> &Performance {
+        &self.performance
+    }
+
+    /// Counts of what happened.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The session's strategies.
+    pub fn strategy_ids(&self) -> impl Iterator<Item = StrategyId> + use<> {
+        (0..self.seats.len() as u16).map(StrategyId)
+    }
+
+    /// Orders whose outcome no venue has told.
+    pub fn unknown_orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter().filter(|order| order.state == OrderState::Unknown)
+    }
+}
+
+const fn next_midnight(now: Nanos) -> Nanos {
+    now.next_multiple(DAY_NS)
+}

@@ -1,0 +1,256 @@
+//! Orders that are not final yet, and the ids of fills that are known.
+//!
+//! Final orders live on the tape only, so that neither memory nor the cost of an order grows with their number.
+use crate::event::{ExecutionReport, OrderDecided};
+use crate::id::{OrderId, Sequence, StrategyId};
+use crate::number::Qty;
+use crate::order::{Order, OrderState};
+use crate::time::Nanos;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
+
+/// How many orders that became final are remembered for late and repeated reports.
+const REMEMBERED_FINAL: usize = 1_024;
+/// How many fill ids are remembered; a fill that a venue repeats later than that would be booked twice.
+const REMEMBERED_FILLS: usize = 4_096;
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It moved the order on: the order as it was before, and now.
+    Moved {
+        /// The order after the report.
+        order: Order,
+    },
+    /// A fill that came after the order was final: the fill counts, the state stays.
+    LateFill {
+        /// The order as it ended.
+        order: Order,
+    },
+    /// A repetition: nothing changes.
+    Repeated,
+    /// No order of ours, or a move that the table does not have.
+    Illegal,
+}
+
+/// All orders at work.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Orders {
+    /// By id, which is the order of decision.
+    open: Vec<Order>,
+    ended: VecDeque<Order>,
+    known_fills: BTreeSet<u64>,
+    fill_order: VecDeque<u64>,
+}
+
+impl Orders {
+    pub(super) fn decided(&mut self, sequence: Sequence, now: Nanos, decided: &OrderDecided) {
+        self.open.push(Order {
+            id: OrderId(sequence.0),
+            strategy: decided.strategy,
+            instrument: decided.instrument,
+            side: decided.side,
+            order_type: decided.order_type,
+            time_in_force: decided.time_in_force,
+            price: decided.price,
+            qty: decided.qty,
+            filled: Qty(0),
+            state: OrderState::Decided,
+            decided_at: now,
+            cancelling: false,
+        });
+    }
+
+    pub(super) fn cancelling(&mut self, id: OrderId) {
+        if let Ok(place) = self.place(id) {
+            self.open[place].cancelling = true;
+        }
+    }
+
+    /// Takes a venue's or the paper venue's report.
+    pub(super) fn report(&mut self, report: &ExecutionReport) -> Outcome {
+        if let Some(fill) = &report.fill {
+            if self.known_fills.contains(&fill.fill_id) {
+                return Outcome::Repeated;
+            }
+            if fill.qty.0 <= 0 {
+                return Outcome::Illegal;
+            }
+        }
+        let Ok(place) = self.place(report.order) else {
+            return self.report_on_ended(report);
+        };
+        let order = &mut self.open[place];
+        if report.fill.is_none() && order.state == report.state {
+            return Outcome::Repeated;
+        }
+        let filled = order.filled.0.saturating_add(report.fill.map_or(0, |fill| fill.qty.0));
+        let is_fill = matches!(report.state, OrderState::Filled | OrderState::PartiallyFilled);
+        let adds_up = match report.state {
+            OrderState::Filled => filled == order.qty.0,
+            OrderState::PartiallyFilled => filled < order.qty.0,
+            _ => true,
+        };
+        if !order.state.can_become(report.state) || is_fill != report.fill.is_some() || !adds_up {
+            return Outcome::Illegal;
+        }
+        order.filled = Qty(filled);
+        order.state = report.state;
+        let order = *order;
+        if order.state.is_final() {
+            self.open.remove(place);
+            if self.ended.len() == REMEMBERED_FINAL {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(order);
+        }
+        self.remember_fill(report);
+        Outcome::Moved { order }
+    }
+
+    /// A cancel can lose the race against a fill: the fill is a fact, whatever the order's state was.
+    fn report_on_ended(&mut self, report: &ExecutionReport) -> Outcome {
+        let Some(order) = self.ended.iter_mut().find(|order| order.id == report.order) else {
+            return Outcome::Illegal;
+        };
+        let Some(fill) = report.fill else {
+            return if order.state == report.state { Outcome::Repeated } else { Outcome::Illegal };
+        };
+        if fill.qty.0 > order.remaining().0 {
+            return Outcome::Illegal;
+        }
+        order.filled = Qty(order.filled.0 + fill.qty.0);
+        let order = *order;
+        self.remember_fill(report);
+        Outcome::LateFill { order }
+    }
+
+    fn remember_fill(&mut self, report: &ExecutionReport) {
+        if let Some(fill) = &report.fill {
+            if self.fill_order.len() == REMEMBERED_FILLS {
+                if let Some(oldest) = self.fill_order.pop_front() {
+                    self.known_fills.remove(&oldest);
+                }
+            }
+            self.known_fills.insert(fill.fill_id);
+            self.fill_order.push_back(fill.fill_id);
+        }
+    }
+
+    fn place(&self, id: OrderId) -> Result<usize, usize> {
+        self.open.binary_search_by_key(&id, |order| order.id)
+    }
+
+    /// An order at work.
+    #[inline]
+    pub fn get(&self, id: OrderId) -> Option<&Order> {
+        self.place(id).ok().map(|place| &self.open[place])
+    }
+
+    /// Whose an order is, at work or lately ended.
+    pub fn owner(&self, id: OrderId) -> Option<StrategyId> {
+        let ended = || self.ended.iter().rev().find(|order| order.id == id);
+        self.get(id).or_else(ended).map(|order| order.strategy)
+    }
+
+    /// All orders at work, oldest first.
+    #[inline]
+    pub fn iter(&self) -> core::slice::Iter<'_, Order> {
+        self.open.iter()
+    }
+
+    /// How many orders are at work.
+    pub const fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether no order is at work.
+    pub const fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Fill, Liquidity};
+    use crate::id::InstrumentId;
+    use crate::number::{Money, Price};
+    use crate::order::{OrderType, Side, TimeInForce};
+    use proptest::prelude::*;
+
+    fn with_order(qty: i64) -> Orders {
+        let mut orders = Orders::default();
+        let decided = OrderDecided {
+            cause: Sequence(1),
+            strategy: StrategyId(0),
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price: Price(100),
+            qty: Qty(qty),
+        };
+        orders.decided(Sequence(5), Nanos(0), &decided);
+        orders
+    }
+
+    fn report(state: OrderState, fill: Option<(u64, i64)>) -> ExecutionReport {
+        let fill = fill.map(|(fill_id, qty)| Fill {
+            fill_id, price: Price(100), qty: Qty(qty), fee: Money::ZERO, liquidity: Liquidity::Maker,
+        });
+        ExecutionReport { cause: Sequence(0), order: OrderId(5), instrument: InstrumentId(0), state, fill, reason: None }
+    }
+
+    #[test]
+    fn a_repeated_fill_changes_nothing() {
+        let mut orders = with_order(10);
+        let fill = report(OrderState::PartiallyFilled, Some((7, 4)));
+        assert!(matches!(orders.report(&fill), Outcome::Moved { .. }));
+        assert_eq!(orders.report(&fill), Outcome::Repeated);
+        assert_eq!(orders.get(OrderId(5)).unwrap().filled, Qty(4));
+    }
+
+    #[test]
+    fn a_fill_that_beats_its_cancel_still_counts() {
+        let mut orders = with_order(10);
+        orders.report(&report(OrderState::Cancelled, None));
+        assert!(orders.is_empty());
+        assert!(matches!(orders.report(&report(OrderState::PartiallyFilled, Some((7, 4)))), Outcome::LateFill { .. }));
+        assert_eq!(orders.report(&report(OrderState::PartiallyFilled, Some((8, 7)))), Outcome::Illegal);
+    }
+
+    proptest! {
+        /// Whatever reports come: only legal moves happen, fills never exceed the order, ids count once.
+        #[test]
+        fn any_stream_of_reports_keeps_the_order_sound(
+            reports in prop::collection::vec((0usize..9, prop::option::of((0u64..6, 0i64..6))), 0..40),
+        ) {
+            let mut orders = with_order(10);
+            let mut counted = BTreeSet::new();
+            let mut total = 0;
+            for (state, fill) in reports {
+                let before = orders.get(OrderId(5)).copied();
+                let report = report(OrderState::ALL[state], fill);
+                match orders.report(&report) {
+                    Outcome::Moved { order } => {
+                        prop_assert!(before.unwrap().state.can_become(order.state));
+                        if let Some((id, qty)) = fill { prop_assert!(counted.insert(id)); total += qty; }
+                        prop_assert_eq!(order.filled, Qty(total));
+                    }
+                    Outcome::LateFill { order } => {
+                        let (id, qty) = fill.unwrap();
+                        prop_assert!(counted.insert(id));
+                        total += qty;
+                        prop_assert_eq!(order.filled, Qty(total));
+                        prop_assert!(before.is_none());
+                    }
+                    Outcome::Repeated | Outcome::Illegal => {
+                        prop_assert_eq!(orders.get(OrderId(5)).copied(), before);
+                    }
+                }
+                prop_assert!(total <= 10);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Kind numbers: given once, never used again for anything else.
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
+        /// What a frame holds. Inputs have numbers below 64; an execution report may be either input or derived.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Kind {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Kind {
+            /// Every kind, by number.
+            pub const ALL: &'static [Kind] = &[$(Kind::$name),*];
+
+            /// The kind of a number, if there is one.
+            #[inline]
+            pub const fn from_number(number: u16) -> Option<Kind> {
+                match number {
+                    $($number => Some(Kind::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The name that commands take and print.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Kind::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A session begins.
+    SessionStart = 1, "session_start";
+    /// A session's inputs are complete.
+    SessionEnd = 2, "session_end";
+    /// Where the inputs come from.
+    DataSource = 3, "data_source";
+    /// An instrument.
+    InstrumentDefined = 4, "instrument";
+    /// Tick, lot, bounds.
+    TradingRules = 5, "trading_rules";
+    /// Fees.
+    FeeSchedule = 6, "fee_schedule";
+    /// Best bid and ask.
+    Quote = 7, "quote";
+    /// A public trade.
+    Trade = 8, "trade";
+    /// A whole book.
+    BookSnapshot = 9, "book_snapshot";
+    /// New quantities of some levels.
+    BookDelta = 10, "book_delta";
+    /// A feed's trust changed.
+    FeedState = 11, "feed_state";
+    /// A market opened, halted or closed.
+    MarketStatus = 12, "market_status";
+    /// What a contract pays.
+    Resolution = 13, "resolution";
+    /// Time passed.
+    Heartbeat = 14, "heartbeat";
+    /// An operator's command.
+    OperatorCommand = 15, "operator_command";
+    /// What became of an order.
+    ExecutionReport = 16, "execution_report";
+    /// A timer is due.
+    TimerFired = 64, "timer_fired";
+    /// A bar is complete.
+    BarClosed = 65, "bar_closed";
+    /// An approved order.
+    OrderDecided = 66, "order_decided";
+    /// A wish to cancel.
+    CancelDecided = 67, "cancel_decided";
+    /// An order that risk stopped.
+    OrderDenied = 68, "order_denied";
+    /// A wish for a timer.
+    TimerSet = 69, "timer_set";
+    /// A halt reason came or went.
+    HaltChanged = 70, "halt_changed";
+    /// The hash of the state.
+    StateHash = 71, "state_hash";
+    /// A cut step closed by recovery.
+    StepClosed = 72, "step_closed";
+}
+
+impl Kind {
+    /// The number in the frame.
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The kind that a command's text names.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}

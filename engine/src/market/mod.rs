@@ -1,0 +1,162 @@
+//! The market: instruments, their rules in force, quotes, books and bars. A function of inputs alone (and of the clock
+//! that closes bars): no order of ours changes it.
+mod bars;
+mod book;
+mod instrument;
+
+pub use bars::{BarRequest, BarSource};
+pub use book::{Book, BookSide};
+pub use instrument::{Instrument, QuoteFeed, Top, Trust};
+
+use crate::error::EngineError;
+use crate::event::{BarClosed, Event, InstrumentDefined};
+use crate::id::{CurrencyId, InstrumentId, Sequence, VenueId};
+use crate::number::{Price, Qty};
+use crate::time::Nanos;
+use bars::BarSeries;
+use serde::{Deserialize, Serialize};
+
+/// Everything that venues told us, folded.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Market {
+    instruments: Vec<Instrument>,
+    venues: Vec<String>,
+    currencies: Vec<String>,
+    bars: Vec<BarSeries>,
+}
+
+impl Market {
+    /// Folds a frame into the market. Events that are not about the market change nothing.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the frame can't follow those before it.
+    #[inline]
+    pub fn evolve(&mut self, sequence: Sequence, now: Nanos, event: &Event<'_>) -> Result<(), EngineError> {
+        match event {
+            Event::Quote(quote) => {
+                self.instrument_mut(quote.instrument)?.take_quote(now, quote);
+                if !self.bars.is_empty() && quote.bid_qty.0 > 0 && quote.ask_qty.0 > 0 {
+                    let mid = Price(quote.bid_price.0.midpoint(quote.ask_price.0));
+                    self.tick_bars(BarSource::Quotes, sequence, now, quote.instrument, mid, Qty(0));
+                }
+            }
+            Event::Trade(trade) => {
+                self.instrument_mut(trade.instrument)?.last_trade = Some(trade.price);
+                if !self.bars.is_empty() {
+                    self.tick_bars(BarSource::Trades, sequence, now, trade.instrument, trade.price, trade.qty);
+                }
+            }
+            Event::BookDelta(update) => self.instrument_mut(update.header.instrument)?.take_delta(now, update),
+            Event::BookSnapshot(update) => self.instrument_mut(update.header.instrument)?.take_snapshot(now, update),
+            other => self.evolve_rare(other)?,
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn evolve_rare(&mut self, event: &Event<'_>) -> Result<(), EngineError> {
+        match event {
+            Event::SessionStart(session) => {
+                for strategy in &session.config.strategies {
+                    for request in strategy.params.bars() {
+                        if !self.bars.iter().any(|series| series.request == request) {
+                            self.bars.push(BarSeries::new(request));
+                        }
+                    }
+                }
+            }
+            Event::InstrumentDefined(definition) => self.define(definition)?,
+            Event::TradingRules(rules) => self.instrument_mut(rules.instrument)?.add_rules(*rules)?,
+            Event::FeeSchedule(fees) => self.instrument_mut(fees.instrument)?.add_fees((**fees).clone())?,
+            Event::FeedState(state) => self.instrument_mut(state.instrument)?.take_feed_state(state),
+            Event::MarketStatus(status) => self.instrument_mut(status.instrument)?.status = status.status,
+            Event::Resolution(resolution) => self.instrument_mut(resolution.instrument)?.resolve(resolution),
+            Event::BarClosed(bar) => {
+                let same = |series: &&mut BarSeries| {
+                    series.instrument == Some(bar.instrument) && series.request.interval_ns == bar.interval_ns
+                };
+                if !self.bars.iter_mut().filter(same).any(|series| series.close(bar)) {
+                    return Err(EngineError::Unscheduled("bar_closed"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn define(&mut self, definition: &InstrumentDefined) -> Result<(), EngineError> {
+        let expected = self.instruments.len() as u32;
+        if definition.instrument.0 != expected {
+            return Err(EngineError::InstrumentOutOfTurn { expected, found: definition.instrument });
+        }
+        let name = Instrument::full_name(definition);
+        if self.find(&name).is_some() {
+            return Err(EngineError::InstrumentTwice(name));
+        }
+        // Checked again: the decimals come from outside.
+        crate::number::Decimals::new(definition.decimals.price, definition.decimals.qty)?;
+        let venue = VenueId(intern(&mut self.venues, &definition.venue));
+        let currency = CurrencyId(intern(&mut self.currencies, &definition.quote));
+        for series in self.bars.iter_mut().filter(|series| series.request.instrument == name) {
+            series.instrument = Some(definition.instrument);
+        }
+        self.instruments.push(Instrument::new(definition.clone(), name, venue, currency));
+        Ok(())
+    }
+
+    fn tick_bars(
+        &mut self, source: BarSource, sequence: Sequence, now: Nanos, instrument: InstrumentId, price: Price, qty: Qty,
+    ) {
+        for series in &mut self.bars {
+            if series.instrument == Some(instrument) && series.request.source == source {
+                series.tick(sequence, now, instrument, price, qty);
+            }
+        }
+    }
+
+    /// The bar that is due next, and when.
+    #[inline]
+    pub fn next_bar(&self) -> Option<(Nanos, BarClosed)> {
+        self.bars.iter().filter_map(BarSeries::due).min_by_key(|(due, _)| *due)
+    }
+
+    /// # Errors
+    /// [`EngineError::UnknownInstrument`].
+    #[inline]
+    pub fn instrument(&self, id: InstrumentId) -> Result<&Instrument, EngineError> {
+        self.instruments.get(id.index()).ok_or(EngineError::UnknownInstrument(id))
+    }
+
+    #[inline]
+    fn instrument_mut(&mut self, id: InstrumentId) -> Result<&mut Instrument, EngineError> {
+        self.instruments.get_mut(id.index()).ok_or(EngineError::UnknownInstrument(id))
+    }
+
+    /// The instrument called "venue:symbol".
+    pub fn find(&self, name: &str) -> Option<&Instrument> {
+        self.instruments.iter().find(|instrument| instrument.name == name)
+    }
+
+    /// All instruments, by id.
+    pub fn instruments(&self) -> &[Instrument] {
+        &self.instruments
+    }
+
+    /// A venue's name.
+    pub fn venue(&self, id: VenueId) -> &str {
+        self.venues.get(id.index()).map_or("?", String::as_str)
+    }
+
+    /// A currency's name.
+    pub fn currency(&self, id: CurrencyId) -> &str {
+        self.currencies.get(id.index()).map_or("?", String::as_str)
+    }
+}
+
+fn intern(names: &mut Vec<String>, name: &str) -> u16 {
+    let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    });
+    place as u16
+}

@@ -1,0 +1,388 @@
+//! The one loop. Live, replay, verification and recovery differ in where inputs come from and where frames go.
+//!
+//! For each input: what is due at or before it comes first, each due event a step of its own, stamped with its due time;
+//! then the input is appended, folded and decided on, and so is every frame that follows from it, until nothing is left.
+//! An input or due event and all that it led to is a *step*; sinks are told where a step ends.
+mod sink;
+
+pub use sink::{MemorySink, NullSink, Sink};
+
+use crate::desk::{Decision, Desk, DueDecision, Scratch};
+use crate::error::EngineError;
+use crate::event::{CancelDecided, Event, HaltChanged, Kind, OrderDecided, OrderDenied, StateHash, TimerSet};
+use crate::id::Sequence;
+use crate::market::Market;
+use crate::risk;
+use crate::time::Nanos;
+use onetape_journal::{Frame, Tag};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// A step with more derived frames than this is a strategy answering itself without end.
+const MAX_FRAMES_PER_STEP: u32 = 10_000;
+
+/// Why a step could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError<E: std::error::Error + 'static> {
+    /// The state can't take a frame.
+    #[error("sequence {} at {} ns ({kind}): {source}", sequence.0, at.0)]
+    Engine {
+        /// The frame's sequence.
+        sequence: Sequence,
+        /// Its stamp.
+        at: Nanos,
+        /// Its kind's name.
+        kind: &'static str,
+        /// Why.
+        source: EngineError,
+    },
+    /// The sink can't take a frame.
+    #[error(transparent)]
+    Sink(E),
+    /// A frame out of turn.
+    #[error("sequence {} is next, found {}", expected.0, found.0)]
+    OutOfTurn {
+        /// Next.
+        expected: Sequence,
+        /// Found.
+        found: Sequence,
+    },
+}
+
+/// Market, desk and the place on the tape; frames go to `S`.
+#[derive(Debug)]
+pub struct Sequencer<S> {
+    market: Market,
+    desk: Desk,
+    next: Sequence,
+    last_stamp: Nanos,
+    sink: S,
+    pending: VecDeque<(Sequence, Decision)>,
+    scratch: Scratch,
+    payload: Vec<u8>,
+    state: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Restored {
+    next: Sequence,
+    last_stamp: Nanos,
+    market: Market,
+    desk: Desk,
+}
+
+impl<S: Sink> Sequencer<S> {
+    /// A sequencer at the start of an empty tape.
+    pub fn new(sink: S) -> Self {
+        Self {
+            market: Market::default(),
+            desk: Desk::default(),
+            next: Sequence(1),
+            last_stamp: Nanos(0),
+            sink,
+            pending: VecDeque::with_capacity(64),
+            scratch: Scratch::default(),
+            payload: Vec::with_capacity(1_024),
+            state: Vec::new(),
+        }
+    }
+
+    /// Takes one input: `clock` is when it came, stamped later if the tape is already further.
+    ///
+    /// # Errors
+    /// [`StepError`]; the state must not be used afterwards.
+    #[inline]
+    pub fn step(&mut self, clock: Nanos, kind: u16, payload: &[u8]) -> Result<(), StepError<S::Error>> {
+        let now = clock.max(self.last_stamp);
+        while self.fire_next_due(now)? {}
+        let sequence = self.append(now, Tag::input(kind), payload)?;
+        let event = Event::decode(kind, payload).map_err(|e| self.broken(sequence, now, kind, e.into()))?;
+        self.desk.count_input();
+        self.take(sequence, now, &event)?;
+        self.drain(now)?;
+        self.hash_if_due(sequence, now, &event)?;
+        self.sink.end_step().map_err(StepError::Sink)
+    }
+
+    /// Takes the step of the first event that is due at or before `now`; false when none is.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    #[inline]
+    pub fn fire_next_due(&mut self, now: Nanos) -> Result<bool, StepError<S::Error>> {
+        let task = self.desk.schedule().next().filter(|due| due.at <= now);
+        let bar = self.market.next_bar().filter(|(at, _)| *at <= now);
+        match (bar, task) {
+            (None, None) => return Ok(false),
+            (Some((at, bar)), task) if task.is_none_or(|due| at <= due.at) => {
+                let at = at.max(self.last_stamp);
+                self.emit(at, &Event::BarClosed(bar))?;
+                self.drain(at)?;
+            }
+            (_, Some(due)) => {
+                let (due, at) = (*due, due.at.max(self.last_stamp));
+                self.run_task(at, &due)?;
+            }
+            (Some(_), None) => {}
+        }
+        self.sink.end_step().map_err(StepError::Sink)?;
+        Ok(true)
+    }
+
+    fn run_task(&mut self, at: Nanos, due: &crate::desk::Due) -> Result<(), StepError<S::Error>> {
+        let mut first = None;
+        let pending = &mut self.pending;
+        let decided = self.desk.decide_due(at, due, &self.market, &mut self.scratch, &mut |decision| match decision {
+            DueDecision::Report(report) => pending.push_back((due.cause, Decision::Report(report))),
+            DueDecision::Timer(timer) => first = Some(Event::TimerFired(timer)),
+            DueDecision::Halt(halt) => first = Some(Event::HaltChanged(halt)),
+        });
+        decided.map_err(|e| self.broken(self.next, at, 0, e))?;
+        if let Some(event) = first {
+            self.emit(at, &event)?;
+        } else if self.pending.is_empty() {
+            let source = EngineError::Unscheduled("task without a frame");
+            return Err(self.broken(self.next, at, 0, source));
+        }
+        self.drain(at)
+    }
+
+    /// Folds a recorded frame without deciding anything: recovery.
+    ///
+    /// # Errors
+    /// [`StepError`] when the frame can't follow those before it.
+    pub fn fold(&mut self, frame: &Frame<'_>) -> Result<(), StepError<S::Error>> {
+        let sequence = Sequence(frame.sequence);
+        if sequence != self.next {
+            return Err(StepError::OutOfTurn { expected: self.next, found: sequence });
+        }
+        let (now, kind) = (Nanos(frame.timestamp_ns), frame.tag.kind());
+        let event = Event::decode(kind, frame.payload).map_err(|e| self.broken(sequence, now, kind, e.into()))?;
+        if !frame.tag.is_derived() {
+            self.desk.count_input();
+        }
+        self.market.evolve(sequence, now, &event).map_err(|e| self.broken(sequence, now, kind, e))?;
+        self.desk.evolve(sequence, now, &event, &self.market).map_err(|e| self.broken(sequence, now, kind, e))?;
+        self.next = Sequence(sequence.0 + 1);
+        self.last_stamp = now;
+        Ok(())
+    }
+
+    /// Closes a step that recovery will not decide again.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub fn close_step(&mut self, cause: Sequence) -> Result<(), StepError<S::Error>> {
+        let logic_hash = crate::LOGIC_HASH.to_owned();
+        self.emit(self.last_stamp, &Event::StepClosed(crate::event::StepClosed { cause, logic_hash }))?;
+        self.pending.clear();
+        self.sink.end_step().map_err(StepError::Sink)
+    }
+
+    #[inline]
+    fn append(&mut self, now: Nanos, tag: Tag, payload: &[u8]) -> Result<Sequence, StepError<S::Error>> {
+        let sequence = self.next;
+        self.sink.frame(sequence, now, tag, payload).map_err(StepError::Sink)?;
+        self.next = Sequence(sequence.0 + 1);
+        self.last_stamp = now;
+        Ok(sequence)
+    }
+
+    /// Appends a derived frame and takes it.
+    fn emit(&mut self, now: Nanos, event: &Event<'_>) -> Result<(), StepError<S::Error>> {
+        let mut payload = core::mem::take(&mut self.payload);
+        payload.clear();
+        event.encode(&mut payload);
+        let appended = self.append(now, Tag::derived(event.kind().number()), &payload);
+        self.payload = payload;
+        self.take(appended?, now, event)
+    }
+
+    /// Folds a frame that was appended and gathers what follows from it.
+    #[inline]
+    fn take(&mut self, sequence: Sequence, now: Nanos, event: &Event<'_>) -> Result<(), StepError<S::Error>> {
+        let folded = self.market.evolve(sequence, now, event);
+        let folded = folded.and_then(|()| self.desk.evolve(sequence, now, event, &self.market));
+        let pending = &mut self.pending;
+        let decided = folded.and_then(|()| {
+            let out = &mut |decision| pending.push_back((sequence, decision));
+            self.desk.decide(sequence, now, event, &self.market, &mut self.scratch, out)
+        });
+        decided.map_err(|e| self.broken(sequence, now, event.kind().number(), e))
+    }
+
+    #[inline]
+    fn drain(&mut self, now: Nanos) -> Result<(), StepError<S::Error>> {
+        let mut frames = 0;
+        while let Some((cause, decision)) = self.pending.pop_front() {
+            frames += 1;
+            if frames > MAX_FRAMES_PER_STEP {
+                let source = EngineError::RunawayStep { limit: MAX_FRAMES_PER_STEP };
+                return Err(self.broken(self.next, now, 0, source));
+            }
+            if let Some(event) = self.frame_of(now, cause, decision)? {
+                self.emit(now, &event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The frame that a decision becomes; `None` where it has lost its object.
+    fn frame_of(
+        &self, now: Nanos, cause: Sequence, decision: Decision,
+    ) -> Result<Option<Event<'static>>, StepError<S::Error>> {
+        Ok(match decision {
+            Decision::Order(strategy, p) => {
+                let checked = risk::check(&self.desk, &self.market, now, strategy, &p);
+                let verdict = checked.map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
+                Some(match verdict {
+                    Ok(()) => Event::OrderDecided(OrderDecided {
+                        cause,
+                        strategy,
+                        instrument: p.instrument,
+                        side: p.side,
+                        order_type: p.order_type,
+                        time_in_force: p.time_in_force,
+                        price: p.price,
+                        qty: p.qty,
+                    }),
+                    Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
+                        cause,
+                        strategy,
+                        instrument: p.instrument,
+                        side: p.side,
+                        price: p.price,
+                        qty: p.qty,
+                        gate,
+                        value,
+                        limit,
+                    }),
+                })
+            }
+            Decision::Cancel(strategy, id) => {
+                let order = self.desk.orders().get(id).filter(|o| o.strategy == strategy && !o.cancelling);
+                order.map(|order| {
+                    Event::CancelDecided(CancelDecided { cause, strategy, instrument: order.instrument, order: id })
+                })
+            }
+            Decision::Timer(strategy, due, token) => Some(Event::TimerSet(TimerSet { cause, strategy, due, token })),
+            Decision::Report(report) => Some(Event::ExecutionReport(report)),
+            Decision::Halt(reason, active) => (self.desk.risk().halts.contains(&reason) != active)
+                .then_some(Event::HaltChanged(HaltChanged { cause, reason, active })),
+        })
+    }
+
+    #[inline]
+    fn hash_if_due(&mut self, cause: Sequence, now: Nanos, event: &Event<'_>) -> Result<(), StepError<S::Error>> {
+        if !self.desk.has_session() {
+            return Ok(());
+        }
+        let (inputs, every) = (self.desk.stats().inputs, self.desk.config().state_hash_every);
+        let periodic = every != 0 && inputs.is_multiple_of(every) && inputs != 0;
+        if periodic || matches!(event, Event::SessionEnd(_)) {
+            let hash = self.state_hash().map_err(|e| self.broken(cause, now, Kind::StateHash.number(), e))?;
+            self.emit(now, &Event::StateHash(StateHash { cause, inputs, hash: hash.to_hex().to_string() }))?;
+        }
+        Ok(())
+    }
+
+    /// The hash of market and desk: BLAKE3 over the same encoding that snapshots hold, so it covers all that they restore.
+    ///
+    /// # Errors
+    /// [`EngineError::BadSnapshot`] when the state does not encode.
+    pub fn state_hash(&mut self) -> Result<blake3::Hash, EngineError> {
+        self.state.clear();
+        rmp_serde::encode::write(&mut self.state, &(&self.market, &self.desk))
+            .map_err(|e| EngineError::BadSnapshot(e.to_string()))?;
+        Ok(blake3::hash(&self.state))
+    }
+
+    /// The whole state, for [`Sequencer::restore`].
+    ///
+    /// # Errors
+    /// [`EngineError::BadSnapshot`] when the state does not encode.
+    pub fn snapshot(&self) -> Result<Vec<u8>, EngineError> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            next: Sequence,
+            last_stamp: Nanos,
+            market: &'a Market,
+            desk: &'a Desk,
+        }
+        let whole = Whole { next: self.next, last_stamp: self.last_stamp, market: &self.market, desk: &self.desk };
+        rmp_serde::to_vec(&(crate::LOGIC_HASH, whole)).map_err(|e| EngineError::BadSnapshot(e.to_string()))
+    }
+
+    /// A sequencer where a snapshot was taken.
+    ///
+    /// # Errors
+    /// [`EngineError::BadSnapshot`] when it does not read, or comes from another build's logic.
+    pub fn restore(snapshot: &[u8], sink: S) -> Result<Self, EngineError> {
+        let read = rmp_serde::from_slice::<(String, Restored)>(snapshot);
+        let (logic_hash, state) = read.map_err(|e| EngineError::BadSnapshot(e.to_string()))?;
+        if logic_hash != crate::LOGIC_HASH {
+            return Err(EngineError::BadSnapshot(format!("it was taken by build {logic_hash}")));
+        }
+        let mut restored = Self::new(sink);
+        (restored.market, restored.desk) = (state.market, state.desk);
+        (restored.next, restored.last_stamp) = (state.next, state.last_stamp);
+        Ok(restored)
+    }
+
+    /// The same state with another sink.
+    pub fn with_sink<T: Sink>(self, sink: T) -> (Sequencer<T>, S) {
+        let moved = Sequencer {
+            market: self.market,
+            desk: self.desk,
+            next: self.next,
+            last_stamp: self.last_stamp,
+            sink,
+            pending: self.pending,
+            scratch: self.scratch,
+            payload: self.payload,
+            state: self.state,
+        };
+        (moved, self.sink)
+    }
+
+    #[cold]
+    fn broken(&self, sequence: Sequence, at: Nanos, kind: u16, source: EngineError) -> StepError<S::Error> {
+        let kind = Kind::from_number(kind).map_or("no frame yet", Kind::name);
+        StepError::Engine { sequence, at, kind, source }
+    }
+
+    /// The market.
+    pub const fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// The desk.
+    pub const fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// The next frame's sequence.
+    pub const fn next_sequence(&self) -> Sequence {
+        self.next
+    }
+
+    /// The last frame's stamp.
+    pub const fn last_stamp(&self) -> Nanos {
+        self.last_stamp
+    }
+
+    /// Where frames go.
+    pub const fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// Where frames go.
+    pub const fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Gives the sink back.
+    pub fn into_sink(self) -> S {
+        self.sink
+    }
+}

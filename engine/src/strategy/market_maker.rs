@@ -1,0 +1,271 @@
+//! Two-sided quotes around the mid, looked at again on every book event (or quote).
+//!
+//! Each side rests one post-only order at `mid -/+ half_spread_bps`, moved against the inventory by `skew_bps` for a full
+//! position and rounded away from the mid to the tick. A quote that has drifted by `requote_bps` is cancelled and, once
+//! the venue says it is gone, replaced; so exposure never counts twice.
+use super::ema_cross::bind_qty;
+use super::{Strategy, View, Wishes, default_qty};
+use crate::error::EngineError;
+use crate::event::Event;
+use crate::id::{InstrumentId, OrderId, Sequence};
+use crate::market::{BarRequest, Instrument, Market};
+use crate::number::{Price, Qty};
+use crate::order::{OrderType, Side, TimeInForce};
+use crate::risk::Proposal;
+use crate::time::Nanos;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// What makes it look at its quotes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Every book event.
+    Book,
+    /// Every best-bid-and-ask quote.
+    Quotes,
+}
+
+/// Parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// "venue:symbol"; without it the first instrument defined.
+    pub instrument: Option<String>,
+    /// What makes it look at its quotes again.
+    pub source: Source,
+    /// Distance of each quote from the mid, in hundredths of a basis point of the mid.
+    pub half_spread_cbps: u32,
+    /// How far a quote may drift from where it should be, in hundredths of a basis point of the mid.
+    pub requote_cbps: u32,
+    /// How far both quotes move against a full position, in hundredths of a basis point of the mid.
+    pub skew_cbps: u32,
+    /// Quantity of each quote; without it about 100 of the quote currency.
+    pub qty: Option<Decimal>,
+    /// Largest position, as a multiple of the quantity.
+    pub max_position: u32,
+    /// How long a side stays quiet after a refusal, in milliseconds.
+    pub retry_ms: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            instrument: None,
+            source: Source::Book,
+            half_spread_cbps: 50,
+            requote_cbps: 20,
+            skew_cbps: 50,
+            qty: None,
+            max_position: 5,
+            retry_ms: 1_000,
+        }
+    }
+}
+
+impl Params {
+    pub(super) const fn bars(&self) -> Vec<BarRequest> {
+        Vec::new()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Quote {
+    order: OrderId,
+    price: Price,
+    cancelling: bool,
+}
+
+/// One side's quote and when it may be placed again.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct SideState {
+    quote: Option<Quote>,
+    quiet_until: Nanos,
+}
+
+/// State.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    params: Params,
+    bound: Option<InstrumentId>,
+    qty: Option<Qty>,
+    bid: SideState,
+    ask: SideState,
+}
+
+impl State {
+    pub(super) fn new(params: &Params) -> Result<Self, String> {
+        if params.max_position == 0 {
+            return Err("max_position must be at least 1".to_owned());
+        }
+        if params.half_spread_cbps >= 1_000_000 || params.skew_cbps >= 1_000_000 {
+            return Err("half_spread_cbps and skew_cbps must stay below the whole price (1000000)".to_owned());
+        }
+        let side = SideState::default();
+        Ok(Self { params: params.clone(), bound: None, qty: None, bid: side, ask: side })
+    }
+
+    const fn side(&self, side: Side) -> &SideState {
+        match side {
+            Side::Buy => &self.bid,
+            Side::Sell => &self.ask,
+        }
+    }
+
+    const fn side_mut(&mut self, side: Side) -> &mut SideState {
+        match side {
+            Side::Buy => &mut self.bid,
+            Side::Sell => &mut self.ask,
+        }
+    }
+
+    fn quote_of(&mut self, order: OrderId) -> Option<&mut SideState> {
+        let is = |side: &SideState| side.quote.is_some_and(|quote| quote.order == order);
+        if is(&self.bid) {
+            Some(&mut self.bid)
+        } else if is(&self.ask) {
+            Some(&mut self.ask)
+        } else {
+            None
+        }
+    }
+
+    const fn is_tick(&self, event: &Event<'_>) -> bool {
+        matches!(
+            (self.params.source, event),
+            (Source::Book, Event::BookDelta(_) | Event::BookSnapshot(_)) | (Source::Quotes, Event::Quote(_))
+        )
+    }
+
+    /// Where a side's quote should stand: on the tick, away from the mid.
+    #[inline]
+    fn target(&self, side: Side, twice_mid: i64, held: i64, size: i64, tick: i64) -> i64 {
+        let full = i128::from(size) * i128::from(self.params.max_position);
+        let skew = i128::from(self.params.skew_cbps) * i128::from(held) / full;
+        let shift = -i128::from(side.sign()) * i128::from(self.params.half_spread_cbps) - skew;
+        // Twice the mid in millionths of a price unit, so that hundredths of a basis point are whole.
+        let wanted = i128::from(twice_mid) * (1_000_000 + shift);
+        let step = i128::from(tick) * 2_000_000;
+        let ticks = match side {
+            Side::Buy => wanted.div_euclid(step),
+            Side::Sell => -((-wanted).div_euclid(step)),
+        };
+        i64::try_from(ticks).unwrap_or(0).saturating_mul(tick)
+    }
+}
+
+impl Strategy for State {
+    fn bind(&mut self, instrument: &Instrument) -> Result<bool, String> {
+        let wanted = self.params.instrument.as_ref().is_none_or(|name| *name == instrument.name);
+        if !wanted || self.bound.is_some() {
+            return Ok(false);
+        }
+        self.qty = bind_qty(self.params.qty, instrument.decimals())?;
+        self.bound = Some(instrument.id());
+        Ok(true)
+    }
+
+    #[inline]
+    fn evolve(
+        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, _market: &Market,
+    ) -> Result<(), EngineError> {
+        let quiet_until = now.after(self.params.retry_ms.saturating_mul(1_000_000));
+        match event {
+            Event::OrderDecided(order) => {
+                let quote = Quote { order: OrderId(sequence.0), price: order.price, cancelling: false };
+                self.side_mut(order.side).quote = Some(quote);
+            }
+            Event::CancelDecided(cancel) => {
+                if let Some(quote) = self.quote_of(cancel.order).and_then(|side| side.quote.as_mut()) {
+                    quote.cancelling = true;
+                }
+            }
+            Event::OrderDenied(denied) => self.side_mut(denied.side).quiet_until = quiet_until,
+            Event::ExecutionReport(report) if report.state.is_final() => {
+                if let Some(side) = self.quote_of(report.order) {
+                    side.quote = None;
+                    if report.state == crate::order::OrderState::Rejected {
+                        side.quiet_until = quiet_until;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
+        let Some(id) = self.bound else { return };
+        if !self.is_tick(event) {
+            return;
+        }
+        let Ok(instrument) = view.market.instrument(id) else { return };
+        let live = match self.params.source {
+            Source::Book => instrument.book().and_then(|_| instrument.top()),
+            Source::Quotes => instrument.quote(),
+        };
+        let Some(twice_mid) = live.and_then(|top| top.twice_mid()) else {
+            // Blind: nothing of ours should stand in a market that we can't see.
+            for side in [&self.bid, &self.ask] {
+                if let Some(quote) = side.quote.filter(|quote| !quote.cancelling) {
+                    wishes.cancel(quote.order);
+                }
+            }
+            return;
+        };
+        let Some(tick) = instrument.rules_at(view.now).map(|rules| rules.tick_size.0) else { return };
+        let Some(size) = self.qty.or_else(|| default_qty(instrument, view.now)).map(|qty| qty.0) else { return };
+        let held = view.position(id).0;
+        let drift = i128::from(twice_mid) * i128::from(self.params.requote_cbps) / 2_000_000;
+        for side in [Side::Buy, Side::Sell] {
+            let state = self.side(side);
+            let price = self.target(side, twice_mid, held, size, tick);
+            match state.quote {
+                Some(quote) if quote.cancelling => {}
+                Some(quote) => {
+                    if i128::from((quote.price.0 - price).abs()) > drift {
+                        wishes.cancel(quote.order);
+                    }
+                }
+                None => {
+                    let after = (held + side.sign() * size).unsigned_abs();
+                    let full = size.unsigned_abs() * u64::from(self.params.max_position);
+                    let grows = held.signum() != -side.sign();
+                    if (!grows || after <= full) && price > 0 && view.now >= state.quiet_until {
+                        wishes.order(Proposal {
+                            instrument: id,
+                            side,
+                            order_type: OrderType::Limit,
+                            time_in_force: TimeInForce::PostOnly,
+                            price: Price(price),
+                            qty: Qty(size),
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: mid 100.005, half spread 1 bp = 0.0100005, so 99.9949995 and 100.0150005, rounded away from the mid.
+    #[test]
+    fn quotes_stand_on_the_tick_away_from_the_mid() {
+        let params = Params { half_spread_cbps: 100, ..Params::default() };
+        let state = State::new(&params).unwrap();
+        assert_eq!(state.target(Side::Buy, 20_001, 0, 1, 1), 9_999);
+        assert_eq!(state.target(Side::Sell, 20_001, 0, 1, 1), 10_002);
+    }
+
+    #[test]
+    fn a_long_position_moves_both_quotes_down() {
+        let params = Params { half_spread_cbps: 100, skew_cbps: 100, max_position: 1, ..Params::default() };
+        let state = State::new(&params).unwrap();
+        assert!(state.target(Side::Buy, 2_000_000, 1, 1, 1) < state.target(Side::Buy, 2_000_000, 0, 1, 1));
+        assert!(state.target(Side::Sell, 2_000_000, 1, 1, 1) < state.target(Side::Sell, 2_000_000, 0, 1, 1));
+    }
+}

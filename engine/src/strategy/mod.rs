@@ -1,0 +1,123 @@
+//! Strategies. A new one is one file here and one line in the registry below.
+//!
+//! A strategy folds what it sees into its own state (`evolve`), and says what it wants (`decide`, which can't change
+//! anything). It sees the market only while it is live, and never a clock.
+mod ema_cross;
+mod market_maker;
+mod view;
+
+pub use view::{View, Wishes};
+
+use crate::error::EngineError;
+use crate::event::Event;
+use crate::id::Sequence;
+use crate::market::{BarRequest, Instrument, Market};
+use crate::number::{MONEY_DECIMALS, Qty, pow10};
+use crate::time::Nanos;
+use serde::{Deserialize, Serialize};
+
+/// What the core asks of a strategy.
+pub trait Strategy {
+    /// Shows a newly defined instrument; returns whether the strategy wants to see its market data.
+    ///
+    /// # Errors
+    /// What is wrong with the parameters for this instrument.
+    fn bind(&mut self, instrument: &Instrument) -> Result<bool, String>;
+
+    /// Folds an event that market and desk have folded: market data of bound instruments, own orders and timers.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number does not fit.
+    fn evolve(
+        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+    ) -> Result<(), EngineError>;
+
+    /// Says what it wants after an event that it has folded.
+    fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes);
+}
+
+macro_rules! registry {
+    ($($(#[$doc:meta])* $variant:ident => $module:ident, $name:literal;)*) => {
+        /// A strategy's name and parameters, as they stand in configs and on the tape.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name", content = "params")]
+        pub enum StrategyParams {
+            $($(#[$doc])* #[serde(rename = $name)] $variant($module::Params),)*
+        }
+
+        /// A strategy's state.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        pub enum AnyStrategy {
+            $($(#[$doc])* $variant($module::State),)*
+        }
+
+        impl StrategyParams {
+            /// The names of all strategies.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// The parameters' defaults of the strategy of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(StrategyParams::$variant($module::Params::default())),)*
+                    _ => None,
+                }
+            }
+
+            /// The strategy's name.
+            pub const fn name(&self) -> &'static str {
+                match self { $(StrategyParams::$variant(_) => $name,)* }
+            }
+
+            /// The bars that the strategy wants built.
+            pub fn bars(&self) -> Vec<BarRequest> {
+                match self { $(StrategyParams::$variant(params) => params.bars(),)* }
+            }
+        }
+
+        impl AnyStrategy {
+            /// # Errors
+            /// What is wrong with the parameters.
+            pub fn new(params: &StrategyParams) -> Result<Self, String> {
+                Ok(match params {
+                    $(StrategyParams::$variant(params) => AnyStrategy::$variant($module::State::new(params)?),)*
+                })
+            }
+        }
+
+        impl Strategy for AnyStrategy {
+            fn bind(&mut self, instrument: &Instrument) -> Result<bool, String> {
+                match self { $(AnyStrategy::$variant(strategy) => strategy.bind(instrument),)* }
+            }
+
+            #[inline]
+            fn evolve(
+                &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+            ) -> Result<(), EngineError> {
+                match self { $(AnyStrategy::$variant(strategy) => strategy.evolve(sequence, now, event, market),)* }
+            }
+
+            #[inline]
+            fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
+                match self { $(AnyStrategy::$variant(strategy) => strategy.decide(event, view, wishes),)* }
+            }
+        }
+    };
+}
+
+registry! {
+    /// Fast and slow exponential averages: long above, short below.
+    EmaCross => ema_cross, "ema_cross";
+    /// Two-sided quotes around the mid.
+    MarketMaker => market_maker, "market_maker";
+}
+
+/// An order size for parameters that name none: the fewest lots that are worth at least 100 of the quote currency.
+fn default_qty(instrument: &Instrument, now: Nanos) -> Option<Qty> {
+    let rules = instrument.rules_at(now)?;
+    let price = instrument.top()?.side(crate::order::Side::Sell)?.price;
+    let d = instrument.decimals();
+    let lot_value = d.notional(price, rules.lot_size).ok().filter(|value| value.0 > 0)?;
+    let lots = (100 * pow10(MONEY_DECIMALS)?).checked_add(lot_value.0 - 1)? / lot_value.0;
+    let qty = i64::try_from(lots).ok()?.checked_mul(rules.lot_size.0)?;
+    Some(Qty(qty.max(rules.min_qty.0)))
+}
