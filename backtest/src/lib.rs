@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod describe;
+pub mod generate;
+pub mod import;
 mod error;
 mod journal_sink;
 pub mod recover;

@@ -12,6 +12,7 @@ use onetape_engine::time::Nanos;
 use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Frame, Options, Reader, Writer, snapshot};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct BacktestOptions {
     pub journal_options: Options,
     /// A snapshot of the state stands beside the journal after each this many inputs; 0 for none.
     pub snapshot_every: u64,
+    /// Inputs per second at the most; without it as fast as it goes.
+    pub pace: Option<u64>,
 }
 
 impl BacktestOptions {
@@ -37,6 +40,7 @@ impl BacktestOptions {
             journal: None,
             journal_options: Options::default(),
             snapshot_every: 1_000_000,
+            pace: None,
         }
     }
 }
@@ -71,13 +75,17 @@ fn backtest_into(
         return Err(Error::SameJournal { journal: journal.to_path_buf() });
     }
     let mut run = Run::new(options, source)?;
-    let (writer, recovery) = Writer::open(journal, options.journal_options.clone())?;
-    let mut sequencer = if recovery.frames == 0 {
-        Sequencer::new(JournalSink::new(writer))
-    } else {
-        let recovered = recover::recover(journal)?;
-        run.skip_to(journal, &recovered)?;
-        recover::finish_cut_step(recovered, writer, journal)?
+    let mut sequencer = match Writer::open(journal, options.journal_options.clone()) {
+        Err(onetape_journal::Error::NotFound { .. }) => {
+            Sequencer::new(JournalSink::new(Writer::create(journal, options.journal_options.clone())?))
+        }
+        Err(e) => return Err(e.into()),
+        Ok((writer, recovery)) if recovery.frames == 0 => Sequencer::new(JournalSink::new(writer)),
+        Ok((writer, _)) => {
+            let recovered = recover::recover(journal)?;
+            run.skip_to(journal, &recovered)?;
+            recover::finish_cut_step(recovered, writer, journal)?
+        }
     };
     let (every, mut snapshotted) = (options.snapshot_every, sequencer.next_sequence());
     run.to_end(&mut sequencer, progress, |sequencer, last| {
@@ -187,6 +195,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let path = &self.options.source;
+        let (started, before) = (Instant::now(), self.done);
         while let Some(frame) = self.source.next()? {
             if !is_market_input(&frame) {
                 continue;
@@ -199,6 +208,9 @@ impl<'a> Run<'a> {
             sequencer.step(at, kind, payload).map_err(|e| Error::at(path, e))?;
             self.done += 1;
             after(sequencer, false)?;
+            if let Some(pace) = self.options.pace {
+                keep_pace(started, self.done - before, pace);
+            }
             if self.done.is_multiple_of(PROGRESS_EVERY) {
                 progress(self.done, at.0);
             }
@@ -211,5 +223,15 @@ impl<'a> Run<'a> {
         let at = sequencer.last_stamp();
         sequencer.step(at, Kind::SessionEnd.number(), &end).map_err(|e| Error::at(path, e))?;
         after(sequencer, true)
+    }
+}
+
+/// Waits until `done` inputs are due at `pace` inputs a second.
+fn keep_pace(started: Instant, done: u64, pace: u64) {
+    let due = Duration::from_secs_f64(done as f64 / pace.max(1) as f64);
+    let ahead = due.saturating_sub(started.elapsed());
+    // Sleeping is coarse: small leads are left to add up.
+    if ahead > Duration::from_millis(1) {
+        std::thread::sleep(ahead);
     }
 }

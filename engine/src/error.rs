@@ -1,5 +1,5 @@
 //! What can go wrong in the core. Nothing here is guessed away: the driver stops and says where.
-use crate::id::{InstrumentId, OrderId};
+use crate::id::InstrumentId;
 use crate::number::NumberError;
 
 /// A frame's payload that is not of its kind's form.
@@ -62,13 +62,11 @@ pub enum EngineError {
         /// What is wrong.
         why: &'static str,
     },
-    /// A derived report for an order that does not exist or can't take it: a defect of the engine or a foreign journal.
-    #[error("order {} can't take the derived report '{report}'", order.0)]
-    BadDerivedReport {
-        /// Which order.
-        order: OrderId,
-        /// The state that was reported.
-        report: &'static str,
+    /// More names than their index can count.
+    #[error("more than 65536 {what}")]
+    TooMany {
+        /// "venues", "currencies" or "strategies".
+        what: &'static str,
     },
     /// A decision that names a strategy which the session does not have.
     #[error("strategy {0} is not part of the session")]
@@ -79,8 +77,18 @@ pub enum EngineError {
     /// A second session start, or a decision before the first.
     #[error("{0}")]
     Session(&'static str),
-    /// One input led to too many derived frames.
-    #[error("one step led to more than {limit} derived frames: a strategy answers its own events without end")]
+    /// An input of a kind that only the core derives, or the other way round: it would pass the risk gate by.
+    #[error("{kind} frames are {}", if *derived { "inputs, never derived" } else { "derived, never inputs" })]
+    WrongOrigin {
+        /// The kind's name.
+        kind: &'static str,
+        /// What the frame claims to be.
+        derived: bool,
+    },
+    /// One input or one instant led to too many derived frames.
+    #[error(
+        "more than {limit} derived frames at once: a strategy answers its own events without end"
+    )]
     RunawayStep {
         /// The most that a step may have.
         limit: u32,

@@ -53,23 +53,40 @@ impl FeeFormula {
     ///
     /// # Errors
     /// [`NumberError::Overflow`].
-    pub fn fee(&self, rounding: Rounding, d: Decimals, price: Price, qty: Qty) -> Result<Money, NumberError> {
+    pub fn fee(
+        &self,
+        rounding: Rounding,
+        d: Decimals,
+        price: Price,
+        qty: Qty,
+    ) -> Result<Money, NumberError> {
         const OVERFLOW: NumberError = NumberError::Overflow { what: "fee" };
         let rate = self.rate();
-        let (price_units, qty_units) = (i128::from(price.0.max(0)), i128::from(qty.0.unsigned_abs()));
+        let (price_units, qty_units) =
+            (i128::from(price.0.max(0)), i128::from(qty.0.unsigned_abs()));
         let (base, scale) = match self {
-            FeeFormula::Notional { .. } => (price_units.checked_mul(qty_units), u32::from(d.price) + u32::from(d.qty)),
+            FeeFormula::Notional { .. } => (
+                price_units.checked_mul(qty_units),
+                u32::from(d.price) + u32::from(d.qty),
+            ),
             FeeFormula::Probability { .. } => {
                 let one = pow10(d.price.into()).ok_or(OVERFLOW)?;
                 let variance = price_units.checked_mul((one - price_units).max(0));
-                (variance.and_then(|v| v.checked_mul(qty_units)), 2 * u32::from(d.price) + u32::from(d.qty))
+                (
+                    variance.and_then(|v| v.checked_mul(qty_units)),
+                    2 * u32::from(d.price) + u32::from(d.qty),
+                )
             }
         };
-        let exact = base.and_then(|b| b.checked_mul(rate.mantissa())).ok_or(OVERFLOW)?;
+        let exact = base
+            .and_then(|b| b.checked_mul(rate.mantissa()))
+            .ok_or(OVERFLOW)?;
         let scale = scale + rate.scale();
         let decimals = u32::from(rounding.decimals);
         let rounded = match scale.checked_sub(decimals) {
-            None | Some(0) => exact.checked_mul(pow10(decimals - scale).ok_or(OVERFLOW)?).ok_or(OVERFLOW)?,
+            None | Some(0) => exact
+                .checked_mul(pow10(decimals - scale).ok_or(OVERFLOW)?)
+                .ok_or(OVERFLOW)?,
             Some(drop) => {
                 let unit = pow10(drop).ok_or(OVERFLOW)?;
                 let (whole, rest) = (exact / unit, exact % unit);
@@ -81,7 +98,10 @@ impl FeeFormula {
                 whole + i128::from(up)
             }
         };
-        let unit = MONEY_DECIMALS.checked_sub(decimals).and_then(pow10).ok_or(OVERFLOW)?;
+        let unit = MONEY_DECIMALS
+            .checked_sub(decimals)
+            .and_then(pow10)
+            .ok_or(OVERFLOW)?;
         rounded.checked_mul(unit).map(Money).ok_or(OVERFLOW)
     }
 }
@@ -100,9 +120,22 @@ mod tests {
     use proptest::prelude::*;
 
     fn kalshi(count: i64, cents: i64, decimals: u8) -> String {
-        let formula = FeeFormula::Probability { rate: Decimal::new(7, 2) };
-        let rounding = Rounding { decimals, mode: RoundingMode::Up };
-        formula.fee(rounding, Decimals { price: 2, qty: 0 }, Price(cents), Qty(count)).unwrap().to_string()
+        let formula = FeeFormula::Probability {
+            rate: Decimal::new(7, 2),
+        };
+        let rounding = Rounding {
+            decimals,
+            mode: RoundingMode::Up,
+        };
+        formula
+            .fee(
+                rounding,
+                Decimals { price: 2, qty: 0 },
+                Price(cents),
+                Qty(count),
+            )
+            .unwrap()
+            .to_string()
     }
 
     /// Golden numbers: requirements, five systems, chapter 2.4 (Kalshi fee table: cent rule and centicent rule).
@@ -123,9 +156,21 @@ mod tests {
     /// 10 bps of 61737.63 x 0.02 is 1.2347526 exactly.
     #[test]
     fn a_notional_fee_is_exact_to_the_last_digit() {
-        let formula = FeeFormula::Notional { rate: Decimal::new(1, 3) };
-        let rounding = Rounding { decimals: 8, mode: RoundingMode::Up };
-        let fee = formula.fee(rounding, Decimals { price: 2, qty: 5 }, Price(6_173_763), Qty(2_000)).unwrap();
+        let formula = FeeFormula::Notional {
+            rate: Decimal::new(1, 3),
+        };
+        let rounding = Rounding {
+            decimals: 8,
+            mode: RoundingMode::Up,
+        };
+        let fee = formula
+            .fee(
+                rounding,
+                Decimals { price: 2, qty: 5 },
+                Price(6_173_763),
+                Qty(2_000),
+            )
+            .unwrap();
         assert_eq!(fee.to_string(), "1.2347526");
     }
 

@@ -5,6 +5,8 @@
 //! before it. [`sequencer::Sequencer`] is the one loop; what differs between a live run, a backtest, a verification and a
 //! recovery is only where inputs come from and where frames go.
 #![forbid(unsafe_code)]
+// A float rounds differently from build to build; money and prices are integers.
+#![deny(clippy::float_arithmetic, clippy::float_cmp)]
 
 pub mod desk;
 pub mod error;
@@ -21,6 +23,6 @@ pub mod strategy;
 pub mod time;
 
 /// Version of the engine, as sessions record it.
-pub const ENGINE_VERSION: &str = env!("ONETAPE_VERSION");
+pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Hash of the engine's sources, the same for debug and release builds.
 pub const LOGIC_HASH: &str = env!("ONETAPE_LOGIC_HASH");

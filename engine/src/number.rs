@@ -13,8 +13,21 @@ pub const MONEY_DECIMALS: u32 = 18;
 
 /// A price as a mantissa in the instrument's price decimals: 6173763 at 2 decimals is 61737.63.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-    FromBytes, IntoBytes, Immutable, KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
 )]
 #[serde(transparent)]
 #[repr(transparent)]
@@ -22,8 +35,21 @@ pub struct Price(pub i64);
 
 /// A quantity as a mantissa in the instrument's quantity decimals; signed where it is a position.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-    FromBytes, IntoBytes, Immutable, KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
 )]
 #[serde(transparent)]
 #[repr(transparent)]
@@ -83,7 +109,10 @@ impl Decimals {
     /// [`NumberError::TooManyDecimals`] when the sum is above 18.
     pub fn new(price: u8, qty: u8) -> Result<Self, NumberError> {
         if u32::from(price) + u32::from(qty) > MONEY_DECIMALS {
-            return Err(NumberError::TooManyDecimals { price: price.into(), qty: qty.into() });
+            return Err(NumberError::TooManyDecimals {
+                price: price.into(),
+                qty: qty.into(),
+            });
         }
         Ok(Self { price, qty })
     }
@@ -156,7 +185,10 @@ pub fn mantissa_from_text(text: &str, decimals: u32) -> Result<i64, NumberError>
                 if let Some(kept) = fraction.as_mut() {
                     if *kept == decimals {
                         if byte != b'0' {
-                            return Err(NumberError::Inexact { value: text.chars().take(40).collect(), decimals });
+                            return Err(NumberError::Inexact {
+                                value: text.chars().take(40).collect(),
+                                decimals,
+                            });
                         }
                         continue;
                     }
@@ -184,7 +216,10 @@ pub fn mantissa_from_text(text: &str, decimals: u32) -> Result<i64, NumberError>
 
 fn mantissa_from_decimal(value: Decimal, decimals: u32) -> Result<i64, NumberError> {
     let normal = value.normalize();
-    let inexact = || NumberError::Inexact { value: value.to_string(), decimals };
+    let inexact = || NumberError::Inexact {
+        value: value.to_string(),
+        decimals,
+    };
     let missing = decimals.checked_sub(normal.scale()).ok_or_else(inexact)?;
     pow10(missing)
         .and_then(|unit| normal.mantissa().checked_mul(unit))
@@ -205,14 +240,32 @@ impl Money {
 
     /// # Errors
     /// [`NumberError::Overflow`].
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an operator could not say that it overflows"
+    )]
     pub fn add(self, other: Money) -> Result<Money, NumberError> {
-        self.0.checked_add(other.0).map(Money).ok_or(NumberError::Overflow { what: "sum of money" })
+        self.0
+            .checked_add(other.0)
+            .map(Money)
+            .ok_or(NumberError::Overflow {
+                what: "sum of money",
+            })
     }
 
     /// # Errors
     /// [`NumberError::Overflow`].
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an operator could not say that it overflows"
+    )]
     pub fn sub(self, other: Money) -> Result<Money, NumberError> {
-        self.0.checked_sub(other.0).map(Money).ok_or(NumberError::Overflow { what: "difference of money" })
+        self.0
+            .checked_sub(other.0)
+            .map(Money)
+            .ok_or(NumberError::Overflow {
+                what: "difference of money",
+            })
     }
 
     /// The amount with the other sign.
@@ -230,16 +283,23 @@ impl Money {
             mantissa /= 10;
             scale -= 1;
         }
-        Decimal::try_from_i128_with_scale(mantissa, scale)
-            .map_err(|_| NumberError::Inexact { value: self.to_string(), decimals: 28 })
+        Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_| NumberError::Inexact {
+            value: self.to_string(),
+            decimals: 28,
+        })
     }
 
     /// # Errors
     /// When `value` has more than 18 decimals or does not fit.
     pub fn from_decimal(value: Decimal) -> Result<Money, NumberError> {
         let normal = value.normalize();
-        let inexact = || NumberError::Inexact { value: value.to_string(), decimals: MONEY_DECIMALS };
-        let missing = MONEY_DECIMALS.checked_sub(normal.scale()).ok_or_else(inexact)?;
+        let inexact = || NumberError::Inexact {
+            value: value.to_string(),
+            decimals: MONEY_DECIMALS,
+        };
+        let missing = MONEY_DECIMALS
+            .checked_sub(normal.scale())
+            .ok_or_else(inexact)?;
         pow10(missing)
             .and_then(|unit| normal.mantissa().checked_mul(unit))
             .map(Money)
@@ -249,7 +309,11 @@ impl Money {
 
 impl Serialize for Money {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i128(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i128(self.0)
+        }
     }
 }
 
@@ -276,11 +340,20 @@ mod tests {
         assert_eq!(mantissa_from_text("61737.63000000", 2), Ok(6_173_763));
         assert_eq!(mantissa_from_text("-0.5", 3), Ok(-500));
         assert_eq!(mantissa_from_text(".5", 1), Ok(5));
-        assert!(matches!(mantissa_from_text("0.005", 2), Err(NumberError::Inexact { .. })));
+        assert!(matches!(
+            mantissa_from_text("0.005", 2),
+            Err(NumberError::Inexact { .. })
+        ));
         for bad in ["", "-", ".", "1e5", "1.2.3", "NaN", " 1", "0x1"] {
-            assert!(matches!(mantissa_from_text(bad, 2), Err(NumberError::NotANumber(_))), "{bad}");
+            assert!(
+                matches!(mantissa_from_text(bad, 2), Err(NumberError::NotANumber(_))),
+                "{bad}"
+            );
         }
-        assert!(matches!(mantissa_from_text("99999999999999999999", 0), Err(NumberError::Overflow { .. })));
+        assert!(matches!(
+            mantissa_from_text("99999999999999999999", 0),
+            Err(NumberError::Overflow { .. })
+        ));
     }
 
     #[test]

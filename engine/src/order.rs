@@ -90,23 +90,51 @@ impl OrderState {
     /// Every state.
     pub const ALL: [OrderState; 9] = {
         use OrderState::*;
-        [Decided, Sent, Acked, PartiallyFilled, Filled, Cancelled, Rejected, Expired, Unknown]
+        [
+            Decided,
+            Sent,
+            Acked,
+            PartiallyFilled,
+            Filled,
+            Cancelled,
+            Rejected,
+            Expired,
+            Unknown,
+        ]
     };
 
     /// Whether nothing can follow but late fills of a cancel that lost the race.
     pub const fn is_final(self) -> bool {
-        matches!(self, OrderState::Filled | OrderState::Cancelled | OrderState::Rejected | OrderState::Expired)
+        matches!(
+            self,
+            OrderState::Filled | OrderState::Cancelled | OrderState::Rejected | OrderState::Expired
+        )
     }
 
     /// The table of legal moves. A fill implies the acknowledgement that a venue may leave out.
     pub const fn can_become(self, next: OrderState) -> bool {
         use OrderState::*;
         match self {
-            Decided => matches!(next, Sent | Acked | PartiallyFilled | Filled | Cancelled | Rejected | Expired | Unknown),
-            Sent => matches!(next, Acked | PartiallyFilled | Filled | Cancelled | Rejected | Expired | Unknown),
-            Acked => matches!(next, PartiallyFilled | Filled | Cancelled | Expired | Unknown),
-            PartiallyFilled => matches!(next, PartiallyFilled | Filled | Cancelled | Expired | Unknown),
-            Unknown => matches!(next, Acked | PartiallyFilled | Filled | Cancelled | Rejected | Expired),
+            Decided => matches!(
+                next,
+                Sent | Acked | PartiallyFilled | Filled | Cancelled | Rejected | Expired | Unknown
+            ),
+            Sent => matches!(
+                next,
+                Acked | PartiallyFilled | Filled | Cancelled | Rejected | Expired | Unknown
+            ),
+            Acked => matches!(
+                next,
+                PartiallyFilled | Filled | Cancelled | Expired | Unknown
+            ),
+            PartiallyFilled => matches!(
+                next,
+                PartiallyFilled | Filled | Cancelled | Expired | Unknown
+            ),
+            Unknown => matches!(
+                next,
+                Acked | PartiallyFilled | Filled | Cancelled | Rejected | Expired
+            ),
             Filled | Cancelled | Rejected | Expired => false,
         }
     }
@@ -157,6 +185,12 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether what an order does not take on arrival stays in the book.
+    pub const fn rests(&self) -> bool {
+        matches!(self.order_type, OrderType::Limit)
+            && !matches!(self.time_in_force, TimeInForce::ImmediateOrCancel)
+    }
+
     /// What is not filled yet.
     pub const fn remaining(&self) -> Qty {
         Qty(self.qty.0 - self.filled.0)
@@ -175,14 +209,19 @@ mod tests {
                     assert!(!from.can_become(to), "{from:?} -> {to:?}");
                 }
             }
-            assert_eq!(from.can_become(OrderState::Unknown), !from.is_final() && from != OrderState::Unknown);
+            assert_eq!(
+                from.can_become(OrderState::Unknown),
+                !from.is_final() && from != OrderState::Unknown
+            );
             assert!(!from.can_become(OrderState::Decided), "{from:?} -> Decided");
         }
     }
 
     #[test]
     fn only_an_order_that_the_venue_never_took_can_be_rejected() {
-        let can_be_rejected = OrderState::ALL.into_iter().filter(|s| s.can_become(OrderState::Rejected));
+        let can_be_rejected = OrderState::ALL
+            .into_iter()
+            .filter(|s| s.can_become(OrderState::Rejected));
         assert!(can_be_rejected.eq([OrderState::Decided, OrderState::Sent, OrderState::Unknown]));
     }
 }

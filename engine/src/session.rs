@@ -66,7 +66,10 @@ pub struct PaperVenueConfig {
 
 impl Default for PaperVenueConfig {
     fn default() -> Self {
-        Self { latency_us: 1_000, reject_per_million: 0 }
+        Self {
+            latency_us: 1_000,
+            reject_per_million: 0,
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since 1970-01-01 UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Nanos(pub u64);
 
@@ -29,7 +31,11 @@ impl Nanos {
 
     /// The first instant of the interval after the one that holds `self`; intervals start at the epoch.
     pub const fn next_multiple(self, interval_ns: u64) -> Nanos {
-        Nanos((self.0 / interval_ns).saturating_add(1).saturating_mul(interval_ns))
+        Nanos(
+            (self.0 / interval_ns)
+                .saturating_add(1)
+                .saturating_mul(interval_ns),
+        )
     }
 }
 

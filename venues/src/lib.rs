@@ -1,1 +1,7 @@
-//! placeholder
+//! Venues: what they say on the wire, turned into the engine's events, one module a venue.
+//!
+//! The codecs are pure: bytes in, events out, no socket, no clock. So a live gateway and the import of a recording run
+//! through the same lines.
+#![forbid(unsafe_code)]
+
+pub mod binance;

@@ -31,7 +31,12 @@ impl Desk {
     /// [`EngineError`] when a number does not fit.
     #[inline]
     pub fn decide(
-        &self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market, scratch: &mut Scratch,
+        &self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+        scratch: &mut Scratch,
         out: &mut impl FnMut(Decision),
     ) -> Result<(), EngineError> {
         if !self.has_session() {
@@ -51,26 +56,41 @@ impl Desk {
             Event::OperatorCommand(command) => {
                 let halted = self.risk.halts.contains(&HaltReason::Operator);
                 match command.action {
-                    OperatorAction::Halt if !halted => out(Decision::Halt(HaltReason::Operator, true)),
-                    OperatorAction::Resume if halted => out(Decision::Halt(HaltReason::Operator, false)),
+                    OperatorAction::Halt if !halted => {
+                        out(Decision::Halt(HaltReason::Operator, true))
+                    }
+                    OperatorAction::Resume if halted => {
+                        out(Decision::Halt(HaltReason::Operator, false))
+                    }
                     _ => {}
                 }
             }
             Event::ExecutionReport(report) => {
                 if let Some((_, order)) = self.risk.illegal_move.filter(|(at, _)| *at == sequence) {
                     out(Decision::Halt(HaltReason::IllegalMove { order }, true));
+                } else if self.repeated_report == sequence {
+                    return Ok(());
                 } else if let Some(owner) = self.orders.owner(report.order) {
                     self.ask(owner, sequence, now, event, market, scratch, out);
                 }
             }
-            Event::OrderDecided(order) => self.ask(order.strategy, sequence, now, event, market, scratch, out),
+            Event::OrderDecided(order) => {
+                self.ask(order.strategy, sequence, now, event, market, scratch, out)
+            }
             Event::OrderDenied(denied) => {
                 if denied.gate == crate::risk::Gate::DailyLoss {
-                    out(Decision::Halt(HaltReason::DailyLoss { strategy: denied.strategy }, true));
+                    out(Decision::Halt(
+                        HaltReason::DailyLoss {
+                            strategy: denied.strategy,
+                        },
+                        true,
+                    ));
                 }
                 self.ask(denied.strategy, sequence, now, event, market, scratch, out);
             }
-            Event::TimerFired(fired) => self.ask(fired.strategy, sequence, now, event, market, scratch, out),
+            Event::TimerFired(fired) => {
+                self.ask(fired.strategy, sequence, now, event, market, scratch, out)
+            }
             Event::BarClosed(_) | Event::FeedState(_) => {
                 self.ask_watchers(sequence, now, event, market, scratch, out);
             }
@@ -80,37 +100,77 @@ impl Desk {
     }
 
     fn decide_fills(
-        &self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market, scratch: &mut Scratch,
+        &self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+        scratch: &mut Scratch,
         out: &mut impl FnMut(Decision),
     ) -> Result<(), EngineError> {
         if let Some(instrument) = event.instrument() {
             self.paper_market_moved(market, now, sequence, instrument, &mut scratch.reports)?;
-            scratch.reports.drain(..).for_each(|report| out(Decision::Report(report)));
+            scratch
+                .reports
+                .drain(..)
+                .for_each(|report| out(Decision::Report(report)));
         }
         Ok(())
     }
 
     #[inline]
     fn ask_watchers(
-        &self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market, scratch: &mut Scratch,
+        &self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+        scratch: &mut Scratch,
         out: &mut impl FnMut(Decision),
     ) {
-        let Some(instrument) = event.instrument() else { return };
+        let Some(instrument) = event.instrument() else {
+            return;
+        };
         for (place, seat) in self.seats.iter().enumerate() {
             if seat.watches.get(instrument.index()) == Some(&true) {
-                self.ask(StrategyId(place as u16), sequence, now, event, market, scratch, out);
+                self.ask(
+                    StrategyId(place as u16),
+                    sequence,
+                    now,
+                    event,
+                    market,
+                    scratch,
+                    out,
+                );
             }
         }
     }
 
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "the context of one question, taken apart nowhere else")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the context of one question, taken apart nowhere else"
+    )]
     fn ask(
-        &self, strategy: StrategyId, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
-        scratch: &mut Scratch, out: &mut impl FnMut(Decision),
+        &self,
+        strategy: StrategyId,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+        scratch: &mut Scratch,
+        out: &mut impl FnMut(Decision),
     ) {
-        let Some(seat) = self.seats.get(strategy.index()) else { return };
-        let view = View { strategy, sequence, now, market, desk: self };
+        let Some(seat) = self.seats.get(strategy.index()) else {
+            return;
+        };
+        let view = View {
+            strategy,
+            sequence,
+            now,
+            market,
+            desk: self,
+        };
         seat.strategy.decide(event, &view, &mut scratch.wishes);
         scratch.wishes.drain(strategy).for_each(out);
     }
@@ -120,21 +180,39 @@ impl Desk {
     /// # Errors
     /// [`EngineError`] when a number does not fit.
     pub fn decide_due(
-        &self, now: Nanos, due: &Due, market: &Market, scratch: &mut Scratch, out: &mut impl FnMut(DueDecision),
+        &self,
+        now: Nanos,
+        due: &Due,
+        market: &Market,
+        scratch: &mut Scratch,
+        out: &mut impl FnMut(DueDecision),
     ) -> Result<(), EngineError> {
         match due.task {
             Task::OrderArrives(order) => {
                 self.paper_order_arrives(market, now, due.cause, order, &mut scratch.reports)?;
             }
-            Task::CancelArrives(order) => self.paper_cancel_arrives(due.cause, order, &mut scratch.reports),
+            Task::CancelArrives(order) => {
+                self.paper_cancel_arrives(due.cause, order, &mut scratch.reports)
+            }
             Task::Timer { strategy, token } => {
-                out(DueDecision::Timer(TimerFired { cause: due.cause, strategy, token }));
+                out(DueDecision::Timer(TimerFired {
+                    cause: due.cause,
+                    strategy,
+                    token,
+                }));
             }
             Task::HaltEnds(reason) => {
-                out(DueDecision::Halt(HaltChanged { cause: due.cause, reason, active: false }));
+                out(DueDecision::Halt(HaltChanged {
+                    cause: due.cause,
+                    reason,
+                    active: false,
+                }));
             }
         }
-        scratch.reports.drain(..).for_each(|report| out(DueDecision::Report(report)));
+        scratch
+            .reports
+            .drain(..)
+            .for_each(|report| out(DueDecision::Report(report)));
         Ok(())
     }
 }

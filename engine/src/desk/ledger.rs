@@ -50,13 +50,23 @@ impl Position {
     ///
     /// What is closed takes its share of the cost with it; the division is rounded towards zero at 1e-18 and what it
     /// drops stays in the cost, so nothing is lost between realised and open profit.
-    fn trade(&mut self, instrument: &Instrument, side: Side, price: Price, qty: Qty) -> Result<Money, EngineError> {
+    fn trade(
+        &mut self,
+        instrument: &Instrument,
+        side: Side,
+        price: Price,
+        qty: Qty,
+    ) -> Result<Money, EngineError> {
         const OVERFLOW: NumberError = NumberError::Overflow { what: "position" };
         let d = instrument.decimals();
         let notional = d.notional(price, qty)?;
         let sign = i128::from(side.sign());
         let held = i128::from(self.qty.0);
-        let closing = if held.signum() == -sign { held.abs().min(qty.0.into()) } else { 0 };
+        let closing = if held.signum() == -sign {
+            held.abs().min(qty.0.into())
+        } else {
+            0
+        };
         let closing_qty = Qty(i64::try_from(closing).map_err(|_| OVERFLOW)?);
         let closing_notional = d.notional(price, closing_qty)?;
         if closing > 0 {
@@ -65,7 +75,10 @@ impl Position {
             } else {
                 share(self.cost, closing, held.abs()).ok_or(OVERFLOW)?
             };
-            self.realised = self.realised.add(Money(-sign * closing_notional.0))?.sub(removed)?;
+            self.realised = self
+                .realised
+                .add(Money(-sign * closing_notional.0))?
+                .sub(removed)?;
             self.cost = self.cost.sub(removed)?;
         }
         let opening_notional = notional.sub(closing_notional)?;
@@ -84,12 +97,24 @@ impl Position {
         if self.qty.0 == 0 {
             return Ok(Money::ZERO);
         }
-        let side = if self.qty.0 > 0 { Side::Buy } else { Side::Sell };
-        let hit = instrument.top().and_then(|top| top.side(side)).map(|level| level.price);
-        match instrument.settled_at.or(hit).or(instrument.last_trade) {
+        let closing = if self.qty.0 > 0 {
+            Side::Sell
+        } else {
+            Side::Buy
+        };
+        match instrument.settled_at.or(instrument.mark(closing)) {
             Some(price) => Ok(instrument.decimals().notional(price, self.qty)?),
             None => Ok(self.cost),
         }
+    }
+
+    /// What the position gained or lost in all: fees, what was closed and what closing the rest would bring.
+    ///
+    /// # Errors
+    /// [`NumberError::Overflow`].
+    pub fn profit(&self, instrument: &Instrument) -> Result<Money, EngineError> {
+        let open = self.value(instrument)?.sub(self.cost)?;
+        Ok(self.realised.sub(self.fees)?.add(open)?)
     }
 }
 
@@ -100,7 +125,11 @@ fn share(cost: Money, part: i128, whole: i128) -> Option<Money> {
         // part <= whole < 2^63: split the cost so that neither product overflows.
         None => {
             let (quotient, rest) = (cost.0 / whole, cost.0 % whole);
-            Some(Money(quotient.checked_mul(part)?.checked_add(rest.checked_mul(part)? / whole)?))
+            Some(Money(
+                quotient
+                    .checked_mul(part)?
+                    .checked_add(rest.checked_mul(part)? / whole)?,
+            ))
         }
     }
 }
@@ -131,7 +160,11 @@ impl Ledger {
     /// # Errors
     /// [`NumberError::Overflow`].
     pub fn fill(
-        &mut self, strategy: StrategyId, instrument: &Instrument, side: Side, fill: &Fill,
+        &mut self,
+        strategy: StrategyId,
+        instrument: &Instrument,
+        side: Side,
+        fill: &Fill,
     ) -> Result<(), EngineError> {
         let position = self.position_mut(strategy, instrument.id());
         let notional = position.trade(instrument, side, fill.price, fill.qty)?;
@@ -152,21 +185,48 @@ impl Ledger {
             if position.instrument != instrument.id() || position.qty.0 == 0 {
                 continue;
             }
-            let (strategy, side) = (position.strategy, if position.qty.0 > 0 { Side::Sell } else { Side::Buy });
+            let (strategy, side) = (
+                position.strategy,
+                if position.qty.0 > 0 {
+                    Side::Sell
+                } else {
+                    Side::Buy
+                },
+            );
             let qty = position.qty.abs();
             let notional = position.trade(instrument, side, price, qty)?;
-            self.pay(strategy, instrument, Money(-i128::from(side.sign()) * notional.0))?;
+            self.pay(
+                strategy,
+                instrument,
+                Money(-i128::from(side.sign()) * notional.0),
+            )?;
         }
         Ok(())
     }
 
-    fn pay(&mut self, strategy: StrategyId, instrument: &Instrument, flow: Money) -> Result<(), EngineError> {
+    fn pay(
+        &mut self,
+        strategy: StrategyId,
+        instrument: &Instrument,
+        flow: Money,
+    ) -> Result<(), EngineError> {
         let key = (strategy, instrument.venue, instrument.quote_currency);
-        let place = match self.cash.binary_search_by_key(&key, |c| (c.strategy, c.venue, c.currency)) {
+        let place = match self
+            .cash
+            .binary_search_by_key(&key, |c| (c.strategy, c.venue, c.currency))
+        {
             Ok(place) => place,
             Err(place) => {
                 let (strategy, venue, currency) = key;
-                self.cash.insert(place, Cash { strategy, venue, currency, balance: Money::ZERO });
+                self.cash.insert(
+                    place,
+                    Cash {
+                        strategy,
+                        venue,
+                        currency,
+                        balance: Money::ZERO,
+                    },
+                );
                 place
             }
         };
@@ -177,10 +237,14 @@ impl Ledger {
 
     fn position_mut(&mut self, strategy: StrategyId, instrument: InstrumentId) -> &mut Position {
         let key = (strategy, instrument);
-        let place = match self.positions.binary_search_by_key(&key, |p| (p.strategy, p.instrument)) {
+        let place = match self
+            .positions
+            .binary_search_by_key(&key, |p| (p.strategy, p.instrument))
+        {
             Ok(place) => place,
             Err(place) => {
-                self.positions.insert(place, Position::new(strategy, instrument));
+                self.positions
+                    .insert(place, Position::new(strategy, instrument));
                 place
             }
         };
@@ -190,7 +254,9 @@ impl Ledger {
     /// A strategy's position in an instrument, once it has traded there.
     #[inline]
     pub fn position(&self, strategy: StrategyId, instrument: InstrumentId) -> Option<&Position> {
-        let found = self.positions.binary_search_by_key(&(strategy, instrument), |p| (p.strategy, p.instrument));
+        let found = self
+            .positions
+            .binary_search_by_key(&(strategy, instrument), |p| (p.strategy, p.instrument));
         found.ok().map(|place| &self.positions[place])
     }
 
@@ -208,12 +274,25 @@ impl Ledger {
     ///
     /// # Errors
     /// [`NumberError::Overflow`].
-    pub fn equity(&self, strategy: StrategyId, currency: CurrencyId, market: &Market) -> Result<Money, EngineError> {
+    pub fn equity(
+        &self,
+        strategy: StrategyId,
+        currency: CurrencyId,
+        market: &Market,
+    ) -> Result<Money, EngineError> {
         let mut equity = Money::ZERO;
-        for cash in self.cash.iter().filter(|c| (c.strategy, c.currency) == (strategy, currency)) {
+        for cash in self
+            .cash
+            .iter()
+            .filter(|c| (c.strategy, c.currency) == (strategy, currency))
+        {
             equity = equity.add(cash.balance)?;
         }
-        for position in self.positions.iter().filter(|p| p.strategy == strategy && p.qty.0 != 0) {
+        for position in self
+            .positions
+            .iter()
+            .filter(|p| p.strategy == strategy && p.qty.0 != 0)
+        {
             let instrument = market.instrument(position.instrument)?;
             if instrument.quote_currency == currency {
                 equity = equity.add(position.value(instrument)?)?;
@@ -226,8 +305,10 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{InstrumentDefined, InstrumentType, Liquidity};
+    use crate::event::{Event, InstrumentDefined, InstrumentType, Liquidity};
+    use crate::id::Sequence;
     use crate::number::Decimals;
+    use crate::time::Nanos;
     use proptest::prelude::*;
 
     fn instrument() -> Instrument {
@@ -240,11 +321,20 @@ mod tests {
             quote: "USD".into(),
             decimals: Decimals { price: 2, qty: 3 },
         };
-        Instrument::new(definition, "paper:X".into(), VenueId(0), CurrencyId(0))
+        let mut market = Market::default();
+        let defined = Event::InstrumentDefined(Box::new(definition));
+        market.evolve(Sequence(1), Nanos(0), &defined).unwrap();
+        market.instruments()[0].clone()
     }
 
     fn fill(price: i64, qty: i64, fee: i128) -> Fill {
-        Fill { fill_id: 1, price: Price(price), qty: Qty(qty), fee: Money(fee), liquidity: Liquidity::Taker }
+        Fill {
+            fill_id: 1,
+            price: Price(price),
+            qty: Qty(qty),
+            fee: Money(fee),
+            liquidity: Liquidity::Taker,
+        }
     }
 
     /// By hand: buy 2 at 100.00, sell 3 at 110.00 (2 close for +20, 1 opens short), buy 1 at 105.00 (closes for +5).
@@ -252,11 +342,20 @@ mod tests {
     fn a_position_that_flips_realises_only_what_it_closes() {
         let (x, s) = (instrument(), StrategyId(0));
         let mut ledger = Ledger::default();
-        ledger.fill(s, &x, Side::Buy, &fill(10_000, 2_000, 0)).unwrap();
-        ledger.fill(s, &x, Side::Sell, &fill(11_000, 3_000, 0)).unwrap();
+        ledger
+            .fill(s, &x, Side::Buy, &fill(10_000, 2_000, 0))
+            .unwrap();
+        ledger
+            .fill(s, &x, Side::Sell, &fill(11_000, 3_000, 0))
+            .unwrap();
         let position = ledger.position(s, x.id()).unwrap();
-        assert_eq!((position.realised.to_string(), position.cost.to_string()), ("20".into(), "-110".into()));
-        ledger.fill(s, &x, Side::Buy, &fill(10_500, 1_000, 0)).unwrap();
+        assert_eq!(
+            (position.realised.to_string(), position.cost.to_string()),
+            ("20".into(), "-110".into())
+        );
+        ledger
+            .fill(s, &x, Side::Buy, &fill(10_500, 1_000, 0))
+            .unwrap();
         let position = ledger.position(s, x.id()).unwrap();
         assert_eq!((position.qty, position.cost), (Qty(0), Money::ZERO));
         assert_eq!(position.realised.to_string(), "25");
@@ -267,10 +366,18 @@ mod tests {
     fn a_resolved_contract_pays_long_and_short() {
         let x = instrument();
         let mut ledger = Ledger::default();
-        ledger.fill(StrategyId(0), &x, Side::Buy, &fill(40, 10_000, 0)).unwrap();
-        ledger.fill(StrategyId(1), &x, Side::Sell, &fill(45, 10_000, 0)).unwrap();
+        ledger
+            .fill(StrategyId(0), &x, Side::Buy, &fill(40, 10_000, 0))
+            .unwrap();
+        ledger
+            .fill(StrategyId(1), &x, Side::Sell, &fill(45, 10_000, 0))
+            .unwrap();
         ledger.settle(&x, Price(100)).unwrap();
-        let realised: Vec<String> = ledger.positions().iter().map(|p| p.realised.to_string()).collect();
+        let realised: Vec<String> = ledger
+            .positions()
+            .iter()
+            .map(|p| p.realised.to_string())
+            .collect();
         assert_eq!(realised, ["6", "-5.5"]);
     }
 

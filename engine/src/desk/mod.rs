@@ -20,11 +20,13 @@ pub use schedule::{Due, Schedule, Task};
 pub use stats::Stats;
 
 use crate::error::EngineError;
-use crate::event::{CancelDecided, Event, ExecutionReport, HaltChanged, OrderDecided, SessionStart};
+use crate::event::{
+    CancelDecided, Event, ExecutionReport, HaltChanged, OrderDecided, SessionStart,
+};
 use crate::id::{InstrumentId, Sequence, StrategyId, VenueId};
 use crate::market::Market;
 use crate::order::{Order, OrderState};
-use crate::risk::{HaltReason, LimitUnits, RiskState};
+use crate::risk::{DayStart, HaltReason, LimitUnits, RiskState};
 use crate::session::SessionConfig;
 use crate::strategy::{AnyStrategy, Strategy};
 use crate::time::{DAY_NS, Nanos};
@@ -57,7 +59,10 @@ impl ScopedLimits {
     }
 
     pub(crate) fn instrument(&self, id: InstrumentId) -> LimitUnits {
-        self.instruments.get(id.index()).copied().unwrap_or_default()
+        self.instruments
+            .get(id.index())
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -74,6 +79,8 @@ pub struct Desk {
     schedule: Schedule,
     stats: Stats,
     performance: Performance,
+    /// The last frame with a report that said nothing new: nobody is asked what to make of it.
+    repeated_report: Sequence,
 }
 
 impl Desk {
@@ -83,7 +90,11 @@ impl Desk {
     /// [`EngineError`] when the frame can't follow those before it.
     #[inline]
     pub fn evolve(
-        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
     ) -> Result<(), EngineError> {
         if self.config.is_none() {
             // No session: the desk is empty until one starts.
@@ -108,7 +119,11 @@ impl Desk {
 
     #[inline]
     fn show_watchers(
-        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
     ) -> Result<(), EngineError> {
         if let Some(instrument) = event.instrument() {
             for seat in &mut self.seats {
@@ -121,18 +136,29 @@ impl Desk {
     }
 
     fn evolve_rare(
-        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
     ) -> Result<(), EngineError> {
         match event {
-            Event::SessionStart(_) => return Err(EngineError::Session("a session is under way already")),
+            Event::SessionStart(_) => {
+                return Err(EngineError::Session("a session is under way already"));
+            }
             Event::InstrumentDefined(definition) => {
                 self.bind(definition.instrument, market)?;
             }
             Event::Resolution(resolution) => {
-                self.ledger.settle(market.instrument(resolution.instrument)?, resolution.settlement_price)?;
+                self.ledger.settle(
+                    market.instrument(resolution.instrument)?,
+                    resolution.settlement_price,
+                )?;
                 self.show_watchers(sequence, now, event, market)?;
             }
-            Event::OrderDecided(decided) => self.order_decided(sequence, now, event, decided, market)?,
+            Event::OrderDecided(decided) => {
+                self.order_decided(sequence, now, event, decided, market)?
+            }
             Event::CancelDecided(decided) => {
                 self.cancel_decided(sequence, now, decided, market)?;
                 self.show_owner(decided.strategy, sequence, now, event, market)?;
@@ -143,11 +169,21 @@ impl Desk {
                 self.show_owner(denied.strategy, sequence, now, event, market)?;
             }
             Event::TimerSet(set) => {
-                let task = Task::Timer { strategy: set.strategy, token: set.token };
-                self.schedule.add(Due { at: set.due.max(now), cause: sequence, task });
+                let task = Task::Timer {
+                    strategy: set.strategy,
+                    token: set.token,
+                };
+                self.schedule.add(Due {
+                    at: set.due.max(now),
+                    cause: sequence,
+                    task,
+                });
             }
             Event::TimerFired(fired) => {
-                if !self.schedule.remove(Task::Timer { strategy: fired.strategy, token: fired.token }) {
+                if !self.schedule.remove(Task::Timer {
+                    strategy: fired.strategy,
+                    token: fired.token,
+                }) {
                     return Err(EngineError::Unscheduled("timer_fired"));
                 }
                 self.show_owner(fired.strategy, sequence, now, event, market)?;
@@ -163,17 +199,41 @@ impl Desk {
         Ok(())
     }
 
-    fn open_session(&mut self, now: Nanos, session: &SessionStart, market: &Market) -> Result<(), EngineError> {
+    fn open_session(
+        &mut self,
+        now: Nanos,
+        session: &SessionStart,
+        market: &Market,
+    ) -> Result<(), EngineError> {
         let config = &session.config;
+        if config.strategies.len() > usize::from(u16::MAX) {
+            return Err(EngineError::TooMany { what: "strategies" });
+        }
         for (place, strategy) in config.strategies.iter().enumerate() {
-            if config.strategies[..place].iter().any(|other| other.id == strategy.id) {
+            if config.strategies[..place]
+                .iter()
+                .any(|other| other.id == strategy.id)
+            {
                 let why = "two strategies have this id".to_owned();
-                return Err(EngineError::BadParameters { strategy: strategy.id.clone(), why });
+                return Err(EngineError::BadParameters {
+                    strategy: strategy.id.clone(),
+                    why,
+                });
             }
-            let bad = |why| EngineError::BadParameters { strategy: strategy.id.clone(), why };
+            let bad = |why| EngineError::BadParameters {
+                strategy: strategy.id.clone(),
+                why,
+            };
             let built = AnyStrategy::new(&strategy.params).map_err(bad)?;
-            self.seats.push(Seat { strategy: built, watches: Vec::new() });
-            let limits = config.risk.strategies.get(&strategy.id).unwrap_or(&config.risk.each_strategy);
+            self.seats.push(Seat {
+                strategy: built,
+                watches: Vec::new(),
+            });
+            let limits = config
+                .risk
+                .strategies
+                .get(&strategy.id)
+                .unwrap_or(&config.risk.each_strategy);
             self.limits.strategies.push(LimitUnits::new(limits)?);
         }
         self.limits.total = LimitUnits::new(&config.risk.total)?;
@@ -188,13 +248,21 @@ impl Desk {
     /// Shows a new instrument to the strategies and finds its limits.
     fn bind(&mut self, id: InstrumentId, market: &Market) -> Result<(), EngineError> {
         let instrument = market.instrument(id)?;
-        let Some(config) = &self.config else { return Ok(()) };
+        let Some(config) = &self.config else {
+            return Ok(());
+        };
         for (seat, named) in self.seats.iter_mut().zip(&config.strategies) {
-            let bad = |why| EngineError::BadParameters { strategy: named.id.clone(), why };
-            seat.watches.push(seat.strategy.bind(instrument).map_err(bad)?);
+            let bad = |why| EngineError::BadParameters {
+                strategy: named.id.clone(),
+                why,
+            };
+            seat.watches
+                .push(seat.strategy.bind(instrument).map_err(bad)?);
         }
         let of = |limits: Option<&crate::risk::Limits>| limits.map(LimitUnits::new).transpose();
-        self.limits.instruments.push(of(config.risk.instruments.get(&instrument.name))?.unwrap_or_default());
+        self.limits
+            .instruments
+            .push(of(config.risk.instruments.get(&instrument.name))?.unwrap_or_default());
         if self.limits.venues.len() <= instrument.venue.index() {
             let limits = of(config.risk.venues.get(&instrument.definition.venue))?;
             self.limits.venues.push(limits.unwrap_or_default());
@@ -212,53 +280,86 @@ impl Desk {
     }
 
     fn roll_day(&mut self, now: Nanos, market: &Market) -> Result<(), EngineError> {
-        let mut equity = Vec::new();
-        for cash in self.ledger.cash() {
-            let key = (cash.strategy, cash.currency);
-            if !equity.iter().any(|(s, c, _)| (*s, *c) == key) {
-                equity.push((key.0, key.1, self.ledger.equity(key.0, key.1, market)?));
-            }
-        }
-        self.risk.roll_day(next_midnight(now), equity);
+        let profit = |position: &Position| {
+            let profit = position.profit(market.instrument(position.instrument)?)?;
+            let (strategy, instrument) = (position.strategy, position.instrument);
+            Ok(DayStart {
+                strategy,
+                instrument,
+                profit,
+            })
+        };
+        let profits: Result<_, EngineError> = self.ledger.positions().iter().map(profit).collect();
+        self.risk.roll_day(next_midnight(now), profits?);
         Ok(())
     }
 
     fn order_decided(
-        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, decided: &OrderDecided, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        decided: &OrderDecided,
+        market: &Market,
     ) -> Result<(), EngineError> {
         self.stats.orders += 1;
         self.risk.order_decided(now, decided);
         self.orders.decided(sequence, now, decided);
         let at = now.after(self.latency_ns(decided.instrument, market)?);
         let id = crate::id::OrderId(sequence.0);
-        self.schedule.add(Due { at, cause: sequence, task: Task::OrderArrives(id) });
+        self.schedule.add(Due {
+            at,
+            cause: sequence,
+            task: Task::OrderArrives(id),
+        });
         self.show_owner(decided.strategy, sequence, now, event, market)
     }
 
     fn cancel_decided(
-        &mut self, sequence: Sequence, now: Nanos, decided: &CancelDecided, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        decided: &CancelDecided,
+        market: &Market,
     ) -> Result<(), EngineError> {
         self.stats.cancels += 1;
         self.orders.cancelling(decided.order);
         if self.orders.get(decided.order).is_some() {
             let at = now.after(self.latency_ns(decided.instrument, market)?);
-            self.schedule.add(Due { at, cause: sequence, task: Task::CancelArrives(decided.order) });
+            self.schedule.add(Due {
+                at,
+                cause: sequence,
+                task: Task::CancelArrives(decided.order),
+            });
         }
         Ok(())
     }
 
     fn latency_ns(&self, instrument: InstrumentId, market: &Market) -> Result<u64, EngineError> {
         let venue = &market.instrument(instrument)?.definition.venue;
-        Ok(self.config().paper.for_venue(venue).latency_us.saturating_mul(1_000))
+        Ok(self
+            .config()
+            .paper
+            .for_venue(venue)
+            .latency_us
+            .saturating_mul(1_000))
     }
 
     fn report(
-        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, report: &ExecutionReport, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        report: &ExecutionReport,
+        market: &Market,
     ) -> Result<(), EngineError> {
-        let order = match self.orders.report(report) {
-            Outcome::Moved { order } => order,
-            Outcome::LateFill { order } => order,
-            Outcome::Repeated => return Ok(()),
+        let (order, is_late) = match self.orders.report(report) {
+            Outcome::Moved { order } => (order, false),
+            Outcome::LateFill { order } => (order, true),
+            Outcome::Repeated => {
+                self.repeated_report = sequence;
+                return Ok(());
+            }
             Outcome::Illegal => {
                 self.risk.illegal_move = Some((sequence, report.order));
                 return Ok(());
@@ -271,10 +372,11 @@ impl Desk {
         }
         self.paper.see_report(report, &order, instrument);
         if let Some(fill) = &report.fill {
-            self.ledger.fill(order.strategy, instrument, order.side, fill)?;
+            self.ledger
+                .fill(order.strategy, instrument, order.side, fill)?;
             self.performance.sample(now, &self.ledger, market)?;
         }
-        self.stats.reported(report);
+        self.stats.reported(report, is_late);
         self.show_owner(order.strategy, sequence, now, event, market)
     }
 
@@ -282,7 +384,11 @@ impl Desk {
         if change.active {
             self.risk.halts.insert(change.reason);
             if matches!(change.reason, HaltReason::DailyLoss { .. }) {
-                let due = Due { at: self.risk.next_day(), cause: sequence, task: Task::HaltEnds(change.reason) };
+                let due = Due {
+                    at: self.risk.next_day(),
+                    cause: sequence,
+                    task: Task::HaltEnds(change.reason),
+                };
                 self.schedule.add(due);
             }
         } else {
@@ -292,9 +398,17 @@ impl Desk {
     }
 
     fn show_owner(
-        &mut self, strategy: StrategyId, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+        &mut self,
+        strategy: StrategyId,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
     ) -> Result<(), EngineError> {
-        let seat = self.seats.get_mut(strategy.index()).ok_or(EngineError::UnknownStrategy(strategy.0))?;
+        let seat = self
+            .seats
+            .get_mut(strategy.index())
+            .ok_or(EngineError::UnknownStrategy(strategy.0))?;
         seat.strategy.evolve(sequence, now, event, market)
     }
 
@@ -313,7 +427,8 @@ impl Desk {
 
     /// The session's configuration; the defaults before one starts.
     pub fn config(&self) -> &SessionConfig {
-        static NONE: std::sync::LazyLock<SessionConfig> = std::sync::LazyLock::new(SessionConfig::default);
+        static NONE: std::sync::LazyLock<SessionConfig> =
+            std::sync::LazyLock::new(SessionConfig::default);
         self.config.as_deref().unwrap_or(&NONE)
     }
 
@@ -362,7 +477,9 @@ impl Desk {
 
     /// Orders whose outcome no venue has told.
     pub fn unknown_orders(&self) -> impl Iterator<Item = &Order> {
-        self.orders.iter().filter(|order| order.state == OrderState::Unknown)
+        self.orders
+            .iter()
+            .filter(|order| order.state == OrderState::Unknown)
     }
 }
 

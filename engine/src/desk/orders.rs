@@ -2,7 +2,7 @@
 //!
 //! Final orders live on the tape only, so that neither memory nor the cost of an order grows with their number.
 use crate::event::{ExecutionReport, OrderDecided};
-use crate::id::{OrderId, Sequence, StrategyId};
+use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::Qty;
 use crate::order::{Order, OrderState};
 use crate::time::Nanos;
@@ -39,8 +39,9 @@ pub struct Orders {
     /// By id, which is the order of decision.
     open: Vec<Order>,
     ended: VecDeque<Order>,
-    known_fills: BTreeSet<u64>,
-    fill_order: VecDeque<u64>,
+    /// Venues number the fills of each instrument on their own.
+    known_fills: BTreeSet<(InstrumentId, u64)>,
+    fill_order: VecDeque<(InstrumentId, u64)>,
 }
 
 impl Orders {
@@ -70,10 +71,13 @@ impl Orders {
     /// Takes a venue's or the paper venue's report.
     pub(super) fn report(&mut self, report: &ExecutionReport) -> Outcome {
         if let Some(fill) = &report.fill {
-            if self.known_fills.contains(&fill.fill_id) {
+            if self
+                .known_fills
+                .contains(&(report.instrument, fill.fill_id))
+            {
                 return Outcome::Repeated;
             }
-            if fill.qty.0 <= 0 {
+            if fill.qty.0 <= 0 || fill.price.0 < 0 || fill.fee.0 < 0 {
                 return Outcome::Illegal;
             }
         }
@@ -81,11 +85,20 @@ impl Orders {
             return self.report_on_ended(report);
         };
         let order = &mut self.open[place];
+        if report.instrument != order.instrument {
+            return Outcome::Illegal;
+        }
         if report.fill.is_none() && order.state == report.state {
             return Outcome::Repeated;
         }
-        let filled = order.filled.0.saturating_add(report.fill.map_or(0, |fill| fill.qty.0));
-        let is_fill = matches!(report.state, OrderState::Filled | OrderState::PartiallyFilled);
+        let filled = order
+            .filled
+            .0
+            .saturating_add(report.fill.map_or(0, |fill| fill.qty.0));
+        let is_fill = matches!(
+            report.state,
+            OrderState::Filled | OrderState::PartiallyFilled
+        );
         let adds_up = match report.state {
             OrderState::Filled => filled == order.qty.0,
             OrderState::PartiallyFilled => filled < order.qty.0,
@@ -110,11 +123,17 @@ impl Orders {
 
     /// A cancel can lose the race against a fill: the fill is a fact, whatever the order's state was.
     fn report_on_ended(&mut self, report: &ExecutionReport) -> Outcome {
-        let Some(order) = self.ended.iter_mut().find(|order| order.id == report.order) else {
+        let is =
+            |order: &&mut Order| (order.id, order.instrument) == (report.order, report.instrument);
+        let Some(order) = self.ended.iter_mut().find(is) else {
             return Outcome::Illegal;
         };
         let Some(fill) = report.fill else {
-            return if order.state == report.state { Outcome::Repeated } else { Outcome::Illegal };
+            return if order.state == report.state {
+                Outcome::Repeated
+            } else {
+                Outcome::Illegal
+            };
         };
         if fill.qty.0 > order.remaining().0 {
             return Outcome::Illegal;
@@ -127,13 +146,14 @@ impl Orders {
 
     fn remember_fill(&mut self, report: &ExecutionReport) {
         if let Some(fill) = &report.fill {
-            if self.fill_order.len() == REMEMBERED_FILLS {
-                if let Some(oldest) = self.fill_order.pop_front() {
-                    self.known_fills.remove(&oldest);
-                }
+            if self.fill_order.len() == REMEMBERED_FILLS
+                && let Some(oldest) = self.fill_order.pop_front()
+            {
+                self.known_fills.remove(&oldest);
             }
-            self.known_fills.insert(fill.fill_id);
-            self.fill_order.push_back(fill.fill_id);
+            let key = (report.instrument, fill.fill_id);
+            self.known_fills.insert(key);
+            self.fill_order.push_back(key);
         }
     }
 
@@ -174,7 +194,6 @@ impl Orders {
 mod tests {
     use super::*;
     use crate::event::{Fill, Liquidity};
-    use crate::id::InstrumentId;
     use crate::number::{Money, Price};
     use crate::order::{OrderType, Side, TimeInForce};
     use proptest::prelude::*;
@@ -197,9 +216,20 @@ mod tests {
 
     fn report(state: OrderState, fill: Option<(u64, i64)>) -> ExecutionReport {
         let fill = fill.map(|(fill_id, qty)| Fill {
-            fill_id, price: Price(100), qty: Qty(qty), fee: Money::ZERO, liquidity: Liquidity::Maker,
+            fill_id,
+            price: Price(100),
+            qty: Qty(qty),
+            fee: Money::ZERO,
+            liquidity: Liquidity::Maker,
         });
-        ExecutionReport { cause: Sequence(0), order: OrderId(5), instrument: InstrumentId(0), state, fill, reason: None }
+        ExecutionReport {
+            cause: Sequence(0),
+            order: OrderId(5),
+            instrument: InstrumentId(0),
+            state,
+            fill,
+            reason: None,
+        }
     }
 
     #[test]
@@ -216,8 +246,14 @@ mod tests {
         let mut orders = with_order(10);
         orders.report(&report(OrderState::Cancelled, None));
         assert!(orders.is_empty());
-        assert!(matches!(orders.report(&report(OrderState::PartiallyFilled, Some((7, 4)))), Outcome::LateFill { .. }));
-        assert_eq!(orders.report(&report(OrderState::PartiallyFilled, Some((8, 7)))), Outcome::Illegal);
+        assert!(matches!(
+            orders.report(&report(OrderState::PartiallyFilled, Some((7, 4)))),
+            Outcome::LateFill { .. }
+        ));
+        assert_eq!(
+            orders.report(&report(OrderState::PartiallyFilled, Some((8, 7)))),
+            Outcome::Illegal
+        );
     }
 
     proptest! {

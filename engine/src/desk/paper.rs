@@ -10,7 +10,10 @@
 //! Like everything on the desk it decides from `&self` and changes only in `evolve` of the reports that it made.
 use super::Desk;
 use crate::error::EngineError;
-use crate::event::{Aggressor, BookUpdate, Event, ExecutionReport, Fill, Level, Liquidity, Trade, TradingStatus, VenueReason};
+use crate::event::{
+    Aggressor, BookUpdate, Event, ExecutionReport, Fill, Level, Liquidity, Trade, TradingStatus,
+    VenueReason,
+};
 use crate::fees::formula_for;
 use crate::id::{InstrumentId, OrderId, Sequence};
 use crate::market::{Instrument, Market, Top};
@@ -66,13 +69,14 @@ impl Paper {
     pub(super) fn see_market(&mut self, event: &Event<'_>, market: &Market) {
         match event {
             Event::Trade(trade) => self.see_trade(trade),
-            Event::BookDelta(update) => self.see_delta(update),
+            Event::BookDelta(update) => self.see_delta(update, market),
             Event::BookSnapshot(update) => {
                 let instrument = update.header.instrument;
                 self.taken.retain(|taken| taken.instrument != instrument);
                 self.see_levels(instrument, market);
             }
-            Event::Quote(quote) => {
+            // Beside a live book, quotes show nothing anew.
+            Event::Quote(quote) if !has_book(market, quote.instrument) => {
                 self.taken.retain(|taken| {
                     taken.instrument != quote.instrument
                         || (taken.price, taken.displayed)
@@ -88,8 +92,15 @@ impl Paper {
     }
 
     fn see_trade(&mut self, trade: &Trade) {
+        if !trade.is_sane() {
+            return;
+        }
         let mut ours = 0;
-        for rest in self.resting.iter_mut().filter(|rest| rest.instrument == trade.instrument) {
+        for rest in self
+            .resting
+            .iter_mut()
+            .filter(|rest| rest.instrument == trade.instrument)
+        {
             let hits = match trade.aggressor() {
                 Aggressor::Buyer => rest.side == Side::Sell,
                 Aggressor::Seller => rest.side == Side::Buy,
@@ -111,8 +122,11 @@ impl Paper {
         }
     }
 
-    fn see_delta(&mut self, update: &BookUpdate<'_>) {
+    fn see_delta(&mut self, update: &BookUpdate<'_>, market: &Market) {
         let instrument = update.header.instrument;
+        if !has_book(market, instrument) {
+            return;
+        }
         for (side, levels) in [(Side::Buy, update.bids), (Side::Sell, update.asks)] {
             if !self.taken.is_empty() {
                 self.taken.retain(|taken| {
@@ -120,7 +134,11 @@ impl Paper {
                         || levels.iter().all(|level| level.price != taken.price)
                 });
             }
-            for rest in self.resting.iter_mut().filter(|rest| (rest.instrument, rest.side) == (instrument, side)) {
+            for rest in self
+                .resting
+                .iter_mut()
+                .filter(|rest| (rest.instrument, rest.side) == (instrument, side))
+            {
                 if let Some(level) = levels.iter().find(|level| level.price == rest.price) {
                     rest.ahead = rest.ahead.min(level.qty.0);
                 }
@@ -130,8 +148,14 @@ impl Paper {
 
     /// Moves the queues to what the whole book or the quotes show now.
     fn see_levels(&mut self, instrument: InstrumentId, market: &Market) {
-        let Ok(instrument) = market.instrument(instrument) else { return };
-        for rest in self.resting.iter_mut().filter(|rest| rest.instrument == instrument.id()) {
+        let Ok(instrument) = market.instrument(instrument) else {
+            return;
+        };
+        for rest in self
+            .resting
+            .iter_mut()
+            .filter(|rest| rest.instrument == instrument.id())
+        {
             if let Some(displayed) = displayed_at(instrument, rest.side, rest.price) {
                 rest.ahead = rest.ahead.min(displayed);
             }
@@ -139,8 +163,15 @@ impl Paper {
     }
 
     /// Folds one of our own reports.
-    pub(super) fn see_report(&mut self, report: &ExecutionReport, order: &Order, instrument: &Instrument) {
-        if report.state == OrderState::Acked {
+    pub(super) fn see_report(
+        &mut self,
+        report: &ExecutionReport,
+        order: &Order,
+        instrument: &Instrument,
+    ) {
+        let rests = |rest: &Resting| rest.order == order.id;
+        // A venue may acknowledge again what was unknown for a while.
+        if report.state == OrderState::Acked && order.rests() && !self.resting.iter().any(rests) {
             let ahead = displayed_at(instrument, order.side, order.price).unwrap_or(QUEUE_UNKNOWN);
             self.resting.push(Resting {
                 order: order.id,
@@ -154,11 +185,12 @@ impl Paper {
         }
         if let Some(fill) = &report.fill {
             self.fills += 1;
-            if fill.liquidity == Liquidity::Taker {
-                self.take(order, fill, instrument);
+            match fill.liquidity {
+                Liquidity::Taker => self.take(order, fill.price, fill.qty.0, instrument),
+                Liquidity::Maker => self.take_what_met(order, fill.qty.0, instrument),
             }
         }
-        if let Some(place) = self.resting.iter().position(|rest| rest.order == order.id) {
+        if let Some(place) = self.resting.iter().position(rests) {
             if order.state.is_final() {
                 self.resting.remove(place);
             } else if let Some(fill) = &report.fill {
@@ -169,28 +201,52 @@ impl Paper {
         }
     }
 
-    fn take(&mut self, order: &Order, fill: &Fill, instrument: &Instrument) {
+    fn take(&mut self, order: &Order, price: Price, qty: i64, instrument: &Instrument) {
         let side = order.side.opposite();
-        let same = |t: &&mut Taken| (t.instrument, t.side, t.price) == (order.instrument, side, fill.price);
+        let same =
+            |t: &&mut Taken| (t.instrument, t.side, t.price) == (order.instrument, side, price);
         match self.taken.iter_mut().find(same) {
-            Some(taken) => taken.qty = Qty(taken.qty.0 + fill.qty.0),
+            Some(taken) => taken.qty = Qty(taken.qty.0.saturating_add(qty)),
             None => self.taken.push(Taken {
                 instrument: order.instrument,
                 side,
-                price: fill.price,
-                displayed: Qty(displayed_at(instrument, side, fill.price).unwrap_or(0)),
-                qty: fill.qty,
+                price,
+                displayed: Qty(displayed_at(instrument, side, price).unwrap_or(0)),
+                qty: Qty(qty),
             }),
+        }
+    }
+
+    /// What came to a resting order's price and filled it is not there for the next order.
+    fn take_what_met(&mut self, order: &Order, qty: i64, instrument: &Instrument) {
+        let side = order.side.opposite();
+        let mut left = qty;
+        for level in displayed(instrument, side) {
+            if left == 0 || !order.side.crosses(order.price, level.price) {
+                break;
+            }
+            let part = left.min(self.left_at(order.instrument, side, level));
+            if part > 0 {
+                self.take(order, level.price, part, instrument);
+                left -= part;
+            }
         }
     }
 
     /// Whether the other side has come to the resting order's price with more than what we took from it already: then
     /// all that stood there is gone, and ours is filled.
     #[inline]
-    fn is_met(&self, rest: &Resting, top: Option<Top>) -> bool {
+    fn is_met(&self, rest: &Resting, instrument: &Instrument, top: Option<Top>) -> bool {
         let side = rest.side.opposite();
-        let Some(level) = top.and_then(|top| top.side(side)) else { return false };
-        rest.side.crosses(rest.price, level.price) && self.left_at(rest.instrument, side, level) > 0
+        let comes = |level: &Level| rest.side.crosses(rest.price, level.price);
+        if !top
+            .and_then(|top| top.side(side))
+            .is_some_and(|best| comes(&best))
+        {
+            return false;
+        }
+        let has_left = |level| self.left_at(rest.instrument, side, level) > 0;
+        displayed(instrument, side).take_while(comes).any(has_left)
     }
 
     fn left_at(&self, instrument: InstrumentId, side: Side, level: Level) -> i64 {
@@ -200,16 +256,40 @@ impl Paper {
     }
 }
 
+#[inline]
+fn has_book(market: &Market, instrument: InstrumentId) -> bool {
+    market
+        .instrument(instrument)
+        .is_ok_and(|instrument| instrument.book().is_some())
+}
+
+/// The levels of a side that an order would meet, best first: the book's while it is live, the quote otherwise.
+fn displayed(instrument: &Instrument, side: Side) -> impl Iterator<Item = Level> + '_ {
+    let book = instrument.book();
+    let quote = match book {
+        Some(_) => None,
+        None => instrument.quote().and_then(|top| top.side(side)),
+    };
+    let levels = book
+        .into_iter()
+        .flat_map(move |book| book.side(side).levels());
+    levels.chain(quote)
+}
+
 /// What is displayed at a price on a side; `None` where the feed does not reach that far.
 fn displayed_at(instrument: &Instrument, side: Side, price: Price) -> Option<i64> {
     if let Some(book) = instrument.book() {
         return Some(book.side(side).qty_at(price).0);
     }
-    let Some(best) = instrument.quote()?.side(side) else { return Some(0) };
-    match side.sign() * (price.0 - best.price.0) {
-        0 => Some(best.qty.0),
-        better if better > 0 => Some(0),
-        _ => None,
+    let Some(best) = instrument.quote()?.side(side) else {
+        return Some(0);
+    };
+    if price == best.price {
+        Some(best.qty.0)
+    } else if side.crosses(price, best.price) {
+        Some(0)
+    } else {
+        None
     }
 }
 
@@ -217,11 +297,26 @@ fn displayed_at(instrument: &Instrument, side: Side, price: Price) -> Option<i64
 impl Desk {
     /// Reports on an order that arrives now.
     pub(super) fn paper_order_arrives(
-        &self, market: &Market, now: Nanos, cause: Sequence, id: OrderId, out: &mut Vec<ExecutionReport>,
+        &self,
+        market: &Market,
+        now: Nanos,
+        cause: Sequence,
+        id: OrderId,
+        out: &mut Vec<ExecutionReport>,
     ) -> Result<(), EngineError> {
-        let Some(order) = self.orders().get(id) else { return Ok(()) };
+        let Some(order) = self.orders().get(id) else {
+            return Ok(());
+        };
         let instrument = market.instrument(order.instrument)?;
-        let mut reports = Reports { desk: self, instrument, now, cause, order: *order, filled: 0, out };
+        let mut reports = Reports {
+            desk: self,
+            instrument,
+            now,
+            cause,
+            order: *order,
+            filled: 0,
+            out,
+        };
         if instrument.status != TradingStatus::Open {
             return reports.end(OrderState::Rejected, VenueReason::MarketNotOpen);
         }
@@ -236,9 +331,11 @@ impl Desk {
             OrderType::Limit => Some(order.price),
             OrderType::Market => None,
         };
-        let rests = limit.is_some() && order.time_in_force != TimeInForce::ImmediateOrCancel;
+        let rests = order.rests();
         if order.time_in_force == TimeInForce::PostOnly {
-            let best = instrument.top().and_then(|top| top.side(order.side.opposite()));
+            let best = instrument
+                .top()
+                .and_then(|top| top.side(order.side.opposite()));
             if best.is_some_and(|best| order.side.crosses(order.price, best.price)) {
                 return reports.end(OrderState::Expired, VenueReason::WouldTake);
             }
@@ -254,16 +351,32 @@ impl Desk {
     }
 
     /// Reports on a cancel that arrives now.
-    pub(super) fn paper_cancel_arrives(&self, cause: Sequence, id: OrderId, out: &mut Vec<ExecutionReport>) {
+    pub(super) fn paper_cancel_arrives(
+        &self,
+        cause: Sequence,
+        id: OrderId,
+        out: &mut Vec<ExecutionReport>,
+    ) {
         if let Some(order) = self.orders().get(id) {
-            out.push(report(cause, order, OrderState::Cancelled, None, Some(VenueReason::Requested)));
+            out.push(report(
+                cause,
+                order,
+                OrderState::Cancelled,
+                None,
+                Some(VenueReason::Requested),
+            ));
         }
     }
 
     /// Reports that a market event brings for resting orders.
     #[inline]
     pub(super) fn paper_market_moved(
-        &self, market: &Market, now: Nanos, cause: Sequence, instrument: InstrumentId, out: &mut Vec<ExecutionReport>,
+        &self,
+        market: &Market,
+        now: Nanos,
+        cause: Sequence,
+        instrument: InstrumentId,
+        out: &mut Vec<ExecutionReport>,
     ) -> Result<(), EngineError> {
         let resting = &self.paper().resting;
         if resting.is_empty() || !resting.iter().any(|rest| rest.instrument == instrument) {
@@ -275,16 +388,43 @@ impl Desk {
         }
         let top = instrument.top();
         let mut filled = 0;
-        for rest in resting.iter().filter(|rest| rest.instrument == instrument.id()) {
-            let Some(order) = self.orders().get(rest.order) else { continue };
+        for rest in resting
+            .iter()
+            .filter(|rest| rest.instrument == instrument.id())
+        {
+            let Some(order) = self.orders().get(rest.order) else {
+                continue;
+            };
             if instrument.status == TradingStatus::Closed {
-                let state = if instrument.settled_at.is_some() { VenueReason::Resolved } else { VenueReason::MarketNotOpen };
-                out.push(report(cause, order, OrderState::Cancelled, None, Some(state)));
+                let state = if instrument.settled_at.is_some() {
+                    VenueReason::Resolved
+                } else {
+                    VenueReason::MarketNotOpen
+                };
+                out.push(report(
+                    cause,
+                    order,
+                    OrderState::Cancelled,
+                    None,
+                    Some(state),
+                ));
                 continue;
             }
-            let qty = if self.paper().is_met(rest, top) { rest.remaining.0 } else { rest.fillable };
+            let qty = if self.paper().is_met(rest, instrument, top) {
+                rest.remaining.0
+            } else {
+                rest.fillable
+            };
             if qty > 0 {
-                let mut reports = Reports { desk: self, instrument, now, cause, order: *order, filled, out };
+                let mut reports = Reports {
+                    desk: self,
+                    instrument,
+                    now,
+                    cause,
+                    order: *order,
+                    filled,
+                    out,
+                };
                 reports.fill(rest.price, Qty(qty), Liquidity::Maker)?;
                 filled = reports.filled;
             }
@@ -294,10 +434,18 @@ impl Desk {
 }
 
 fn meets_rules(order: &Order, instrument: &Instrument, now: Nanos) -> bool {
-    let (Some(rules), Some(_)) = (instrument.rules_at(now), instrument.fees_at(now)) else { return false };
+    let (Some(rules), Some(_)) = (instrument.rules_at(now), instrument.fees_at(now)) else {
+        return false;
+    };
     let price_fits = order.order_type == OrderType::Market
-        || (order.price.0 % rules.tick_size.0 == 0 && rules.min_price <= order.price && order.price <= rules.max_price);
-    price_fits && order.qty.0 % rules.lot_size.0 == 0 && order.qty >= rules.min_qty
+        || (order.price.0 % rules.tick_size.0 == 0
+            && rules.min_price <= order.price
+            && order.price <= rules.max_price);
+    // What a market order is worth depends on what it finds; venues check its minimum against their own average.
+    let worth = instrument.decimals().notional(order.price, order.qty);
+    let is_worth_it = order.order_type == OrderType::Market
+        || worth.is_ok_and(|notional| notional >= rules.min_notional);
+    price_fits && is_worth_it && order.qty.0 % rules.lot_size.0 == 0 && order.qty >= rules.min_qty
 }
 
 /// A number below a million that depends on the seed and the order alone (SplitMix64's mixer, Steele et al. 2014).
@@ -309,9 +457,20 @@ const fn draw_per_million(seed: u64, order: OrderId) -> u32 {
 }
 
 fn report(
-    cause: Sequence, order: &Order, state: OrderState, fill: Option<Fill>, reason: Option<VenueReason>,
+    cause: Sequence,
+    order: &Order,
+    state: OrderState,
+    fill: Option<Fill>,
+    reason: Option<VenueReason>,
 ) -> ExecutionReport {
-    ExecutionReport { cause, order: order.id, instrument: order.instrument, state, fill, reason }
+    ExecutionReport {
+        cause,
+        order: order.id,
+        instrument: order.instrument,
+        state,
+        fill,
+        reason,
+    }
 }
 
 /// Builds the reports on one order.
@@ -334,7 +493,8 @@ impl Reports<'_> {
 
     fn push(&mut self, state: OrderState, fill: Option<Fill>, reason: Option<VenueReason>) {
         self.order.state = state;
-        self.out.push(report(self.cause, &self.order, state, fill, reason));
+        self.out
+            .push(report(self.cause, &self.order, state, fill, reason));
     }
 
     fn end(&mut self, state: OrderState, reason: VenueReason) -> Result<(), EngineError> {
@@ -344,44 +504,50 @@ impl Reports<'_> {
 
     fn fill(&mut self, price: Price, qty: Qty, liquidity: Liquidity) -> Result<(), EngineError> {
         // An order that met the rules has fees in force; without any there is no fill.
-        let Some(fees) = self.instrument.fees_at(self.now) else { return Ok(()) };
+        let Some(fees) = self.instrument.fees_at(self.now) else {
+            return Ok(());
+        };
         let formula = formula_for(fees.maker, fees.taker, liquidity);
         let fee = formula.fee(fees.rounding, self.instrument.decimals(), price, qty)?;
         self.filled += 1;
         let fill_id = self.desk.paper().fills + self.filled;
         self.order.filled = Qty(self.order.filled.0 + qty.0);
-        let state = if self.left() == 0 { OrderState::Filled } else { OrderState::PartiallyFilled };
-        self.push(state, Some(Fill { fill_id, price, qty, fee, liquidity }), None);
+        let state = if self.left() == 0 {
+            OrderState::Filled
+        } else {
+            OrderState::PartiallyFilled
+        };
+        self.push(
+            state,
+            Some(Fill {
+                fill_id,
+                price,
+                qty,
+                fee,
+                liquidity,
+            }),
+            None,
+        );
         Ok(())
     }
 
     /// Takes from the opposite side, best price first, up to the limit.
     fn walk(&mut self, limit: Option<Price>) -> Result<(), EngineError> {
         let side = self.order.side.opposite();
-        let instrument = self.instrument;
-        if let Some(book) = instrument.book() {
-            for level in book.side(side).levels() {
-                if !self.take_level(side, level, limit)? {
-                    break;
-                }
+        for level in displayed(self.instrument, side) {
+            let within = limit.is_none_or(|limit| self.order.side.crosses(limit, level.price));
+            if self.left() == 0 || !within {
+                break;
             }
-        } else if let Some(level) = instrument.quote().and_then(|top| top.side(side)) {
-            self.take_level(side, level, limit)?;
+            let there = self
+                .desk
+                .paper()
+                .left_at(self.order.instrument, side, level);
+            let qty = self.left().min(there);
+            if qty > 0 {
+                self.fill(level.price, Qty(qty), Liquidity::Taker)?;
+            }
         }
         Ok(())
     }
-
-    /// False when nothing further can be taken.
-    fn take_level(&mut self, side: Side, level: Level, limit: Option<Price>) -> Result<bool, EngineError> {
-        let within = limit.is_none_or(|limit| self.order.side.crosses(limit, level.price));
-        if self.left() == 0 || !within {
-            return Ok(false);
-        }
-        let qty = self.left().min(self.desk.paper().left_at(self.order.instrument, side, level));
-        if qty > 0 {
-            self.fill(level.price, Qty(qty), Liquidity::Taker)?;
-        }
-        Ok(true)
-    }
 }
-

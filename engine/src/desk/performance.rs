@@ -36,16 +36,30 @@ impl Performance {
         self.next_sample
     }
 
-    pub(super) fn sample(&mut self, now: Nanos, ledger: &Ledger, market: &Market) -> Result<(), EngineError> {
+    pub(super) fn sample(
+        &mut self,
+        now: Nanos,
+        ledger: &Ledger,
+        market: &Market,
+    ) -> Result<(), EngineError> {
         self.next_sample = now.next_multiple(SECOND_NS);
         for cash in ledger.cash() {
             let key = (cash.strategy, cash.currency);
-            let place = match self.equity.binary_search_by_key(&key, |e| (e.strategy, e.currency)) {
+            let place = match self
+                .equity
+                .binary_search_by_key(&key, |e| (e.strategy, e.currency))
+            {
                 Ok(place) => place,
                 Err(place) => {
                     let (strategy, currency) = key;
                     let zero = Money::ZERO;
-                    let new = Equity { strategy, currency, last: zero, peak: zero, max_drawdown: zero };
+                    let new = Equity {
+                        strategy,
+                        currency,
+                        last: zero,
+                        peak: zero,
+                        max_drawdown: zero,
+                    };
                     self.equity.insert(place, new);
                     place
                 }

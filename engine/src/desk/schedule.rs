@@ -43,7 +43,11 @@ pub struct Schedule {
 impl Schedule {
     /// Adds a task behind those due at the same time. Latencies differ little, so the place is found from the back.
     pub(super) fn add(&mut self, due: Due) {
-        let place = self.tasks.iter().rposition(|known| known.at <= due.at).map_or(0, |before| before + 1);
+        let place = self
+            .tasks
+            .iter()
+            .rposition(|known| known.at <= due.at)
+            .map_or(0, |before| before + 1);
         self.tasks.insert(place, due);
     }
 
@@ -68,7 +72,11 @@ mod tests {
     fn tasks_come_by_due_time_and_then_in_the_order_of_scheduling() {
         let mut schedule = Schedule::default();
         for (at, order) in [(5, 1), (3, 2), (5, 3), (4, 4), (3, 5)] {
-            schedule.add(Due { at: Nanos(at), cause: Sequence(0), task: Task::OrderArrives(OrderId(order)) });
+            schedule.add(Due {
+                at: Nanos(at),
+                cause: Sequence(0),
+                task: Task::OrderArrives(OrderId(order)),
+            });
         }
         let mut seen = Vec::new();
         while let Some(due) = schedule.next().copied() {

@@ -39,10 +39,14 @@ impl Stats {
         }
     }
 
-    pub(super) fn reported(&mut self, report: &ExecutionReport) {
+    /// Counts a report; a late fill does not end its order a second time.
+    pub(super) fn reported(&mut self, report: &ExecutionReport, is_late: bool) {
         if let Some(fill) = &report.fill {
             self.fills += 1;
             self.maker_fills += u64::from(fill.liquidity == Liquidity::Maker);
+        }
+        if is_late {
+            return;
         }
         match report.state {
             OrderState::Filled => self.filled += 1,
@@ -55,6 +59,10 @@ impl Stats {
 
     /// Gates that stopped orders, and how often.
     pub fn gates(&self) -> impl Iterator<Item = (Gate, u64)> + '_ {
-        Gate::ALL.iter().copied().zip(self.denied.iter().copied()).filter(|(_, count)| *count > 0)
+        Gate::ALL
+            .iter()
+            .copied()
+            .zip(self.denied.iter().copied())
+            .filter(|(_, count)| *count > 0)
     }
 }

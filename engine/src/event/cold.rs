@@ -329,7 +329,7 @@ pub struct BarClosed {
     pub low: Price,
     /// Last price.
     pub close: Price,
-    /// Traded quantity; zero for bars of quotes.
+    /// Traded quantity.
     pub volume: Qty,
 }
 
@@ -422,7 +422,10 @@ pub struct StepClosed {
 }
 
 pub(super) fn read<T: DeserializeOwned>(kind: Kind, payload: &[u8]) -> Result<T, DecodeError> {
-    rmp_serde::from_slice(payload).map_err(|e| DecodeError::Malformed { kind: kind.name(), why: e.to_string() })
+    rmp_serde::from_slice(payload).map_err(|e| DecodeError::Malformed {
+        kind: kind.name(),
+        why: e.to_string(),
+    })
 }
 
 pub(super) fn write<T: Serialize>(out: &mut Vec<u8>, event: &T) {

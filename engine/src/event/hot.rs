@@ -14,7 +14,9 @@ use crate::number::{Price, Qty};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Best bid and ask. A side without a bid or ask has quantity 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Quote {
     /// Whose.
@@ -58,7 +60,9 @@ impl Aggressor {
 }
 
 /// A public trade.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Trade {
     /// Whose.
@@ -78,6 +82,12 @@ pub struct Trade {
 }
 
 impl Trade {
+    /// Whether price and quantity can be those of a trade; one that is not stands on the tape and moves nothing.
+    #[inline]
+    pub const fn is_sane(&self) -> bool {
+        self.price.0 > 0 && self.qty.0 > 0
+    }
+
     /// Who crossed the spread.
     pub const fn aggressor(&self) -> Aggressor {
         match self.aggressor {
@@ -89,7 +99,9 @@ impl Trade {
 }
 
 /// What a book update says of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct BookHeader {
     /// Whose.
@@ -111,7 +123,9 @@ pub struct BookHeader {
 }
 
 /// One price level: the new total quantity there; 0 removes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Level {
     /// Price.
@@ -134,7 +148,10 @@ pub struct BookUpdate<'a> {
 impl<'a> BookUpdate<'a> {
     #[inline]
     pub(super) fn read(kind: Kind, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let wrong_size = || DecodeError::WrongSize { kind: kind.name(), found: payload.len() };
+        let wrong_size = || DecodeError::WrongSize {
+            kind: kind.name(),
+            found: payload.len(),
+        };
         let (header, rest) = BookHeader::ref_from_prefix(payload).map_err(|_| wrong_size())?;
         let levels = <[Level]>::ref_from_bytes(rest).map_err(|_| wrong_size())?;
         let bids = usize::try_from(header.bids).map_err(|_| wrong_size())?;
@@ -155,8 +172,14 @@ impl<'a> BookUpdate<'a> {
 }
 
 #[inline]
-pub(super) fn read<T: FromBytes + KnownLayout + Immutable>(kind: Kind, payload: &[u8]) -> Result<&T, DecodeError> {
-    T::ref_from_bytes(payload).map_err(|_| DecodeError::WrongSize { kind: kind.name(), found: payload.len() })
+pub(super) fn read<T: FromBytes + KnownLayout + Immutable>(
+    kind: Kind,
+    payload: &[u8],
+) -> Result<&T, DecodeError> {
+    T::ref_from_bytes(payload).map_err(|_| DecodeError::WrongSize {
+        kind: kind.name(),
+        found: payload.len(),
+    })
 }
 
 // The tape is little-endian and its integers are read in place.

@@ -32,6 +32,9 @@ macro_rules! kinds {
     };
 }
 
+/// The kinds from here on are derived, those before are inputs.
+const FIRST_DERIVED: u16 = 64;
+
 kinds! {
     /// A session begins.
     SessionStart = 1, "session_start";
@@ -86,6 +89,12 @@ kinds! {
 }
 
 impl Kind {
+    /// Whether frames of the kind may be derived, or inputs.
+    #[inline]
+    pub const fn can_be(self, derived: bool) -> bool {
+        matches!(self, Kind::ExecutionReport) || (self as u16 >= FIRST_DERIVED) == derived
+    }
+
     /// The number in the frame.
     pub const fn number(self) -> u16 {
         self as u16

@@ -76,7 +76,8 @@ impl<'a> Event<'a> {
     /// [`DecodeError`] when the kind is unknown or the payload is not of its form.
     #[inline]
     pub fn decode(kind_number: u16, payload: &'a [u8]) -> Result<Event<'a>, DecodeError> {
-        let kind = Kind::from_number(kind_number).ok_or(DecodeError::UnknownKind { kind: kind_number })?;
+        let kind =
+            Kind::from_number(kind_number).ok_or(DecodeError::UnknownKind { kind: kind_number })?;
         Ok(match kind {
             Kind::Quote => Event::Quote(hot::read(kind, payload)?),
             Kind::Trade => Event::Trade(hot::read(kind, payload)?),
@@ -92,7 +93,9 @@ impl<'a> Event<'a> {
             Kind::SessionStart => Event::SessionStart(Box::new(cold::read(kind, payload)?)),
             Kind::SessionEnd => Event::SessionEnd(cold::read(kind, payload)?),
             Kind::DataSource => Event::DataSource(Box::new(cold::read(kind, payload)?)),
-            Kind::InstrumentDefined => Event::InstrumentDefined(Box::new(cold::read(kind, payload)?)),
+            Kind::InstrumentDefined => {
+                Event::InstrumentDefined(Box::new(cold::read(kind, payload)?))
+            }
             Kind::TradingRules => Event::TradingRules(cold::read(kind, payload)?),
             Kind::FeeSchedule => Event::FeeSchedule(Box::new(cold::read(kind, payload)?)),
             Kind::FeedState => Event::FeedState(Box::new(cold::read(kind, payload)?)),
@@ -111,7 +114,9 @@ impl<'a> Event<'a> {
             Kind::StateHash => Event::StateHash(cold::read(kind, payload)?),
             Kind::StepClosed => Event::StepClosed(cold::read(kind, payload)?),
             Kind::Quote | Kind::Trade | Kind::BookSnapshot | Kind::BookDelta => {
-                return Err(DecodeError::UnknownKind { kind: kind.number() });
+                return Err(DecodeError::UnknownKind {
+                    kind: kind.number(),
+                });
             }
         })
     }

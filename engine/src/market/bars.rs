@@ -1,19 +1,9 @@
-//! Bars from event time: open, high, low, close of an interval, closed by a scheduled event on its end.
+//! Bars of trades in event time: open, high, low, close of an interval, closed by a scheduled event on its end.
 use crate::event::BarClosed;
 use crate::id::{InstrumentId, Sequence};
 use crate::number::{Price, Qty};
 use crate::time::Nanos;
 use serde::{Deserialize, Serialize};
-
-/// What a bar is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BarSource {
-    /// Trade prices and quantities.
-    Trades,
-    /// The middle between best bid and ask, rounded down; no volume.
-    Quotes,
-}
 
 /// A wish for bars, as a strategy's parameters name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +12,6 @@ pub struct BarRequest {
     pub instrument: String,
     /// Length in ns, positive; intervals start at the UTC epoch.
     pub interval_ns: u64,
-    /// Made of what.
-    pub source: BarSource,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +20,7 @@ struct OpenBar {
     bar: BarClosed,
 }
 
-/// The bars of one instrument, interval and source. Intervals without a tick have no bar.
+/// The bars of one instrument and interval. Intervals without a tick have no bar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BarSeries {
     pub(super) request: BarRequest,
@@ -41,11 +29,22 @@ pub(super) struct BarSeries {
 }
 
 impl BarSeries {
-    pub(super) const fn new(request: BarRequest) -> Self {
-        Self { request, instrument: None, open: None }
+    pub(super) const fn new(request: BarRequest, instrument: Option<InstrumentId>) -> Self {
+        Self {
+            request,
+            instrument,
+            open: None,
+        }
     }
 
-    pub(super) fn tick(&mut self, sequence: Sequence, now: Nanos, instrument: InstrumentId, price: Price, qty: Qty) {
+    pub(super) fn tick(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        instrument: InstrumentId,
+        price: Price,
+        qty: Qty,
+    ) {
         match &mut self.open {
             Some(OpenBar { bar, .. }) => {
                 bar.high = bar.high.max(price);
@@ -56,8 +55,20 @@ impl BarSeries {
             none => {
                 let interval_ns = self.request.interval_ns;
                 let (open, high, low, close) = (price, price, price, price);
-                let bar = BarClosed { cause: sequence, instrument, interval_ns, open, high, low, close, volume: qty };
-                *none = Some(OpenBar { end: now.next_multiple(interval_ns), bar });
+                let bar = BarClosed {
+                    cause: sequence,
+                    instrument,
+                    interval_ns,
+                    open,
+                    high,
+                    low,
+                    close,
+                    volume: qty,
+                };
+                *none = Some(OpenBar {
+                    end: now.next_multiple(interval_ns),
+                    bar,
+                });
             }
         }
     }

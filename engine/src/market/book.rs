@@ -35,7 +35,10 @@ struct Page {
     qty: [i64; PAGE_LEVELS as usize],
 }
 
-const EMPTY_PAGE: Page = Page { occupied: 0, qty: [0; PAGE_LEVELS as usize] };
+const EMPTY_PAGE: Page = Page {
+    occupied: 0,
+    qty: [0; PAGE_LEVELS as usize],
+};
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -57,7 +60,13 @@ pub struct BookSide {
 
 impl BookSide {
     fn new(side: Side) -> Self {
-        Self { side, directory: Vec::new(), pages: Vec::new(), free: Vec::new(), levels: 0 }
+        Self {
+            side,
+            directory: Vec::new(),
+            pages: Vec::new(),
+            free: Vec::new(),
+            levels: 0,
+        }
     }
 
     fn clear(&mut self) {
@@ -135,7 +144,13 @@ impl BookSide {
         let page = &mut self.pages[slot as usize];
         page.occupied = 1 << bit;
         page.qty[bit] = qty.0;
-        self.directory.insert(place, Entry { page: page_number, slot });
+        self.directory.insert(
+            place,
+            Entry {
+                page: page_number,
+                slot,
+            },
+        );
         self.levels += 1;
     }
 
@@ -147,7 +162,11 @@ impl BookSide {
         match self.find(rank >> PAGE_BITS) {
             Ok(place) => {
                 let page = &self.pages[self.directory[place].slot as usize];
-                Qty(if page.occupied & (1 << bit) != 0 { page.qty[bit] } else { 0 })
+                Qty(if page.occupied & (1 << bit) != 0 {
+                    page.qty[bit]
+                } else {
+                    0
+                })
             }
             Err(_) => Qty(0),
         }
@@ -160,7 +179,10 @@ impl BookSide {
         let page = &self.pages[entry.slot as usize];
         let bit = 63 - page.occupied.leading_zeros();
         let rank = (entry.page << PAGE_BITS) | i64::from(bit);
-        Some(Level { price: price_of(self.side, rank), qty: Qty(page.qty[bit as usize]) })
+        Some(Level {
+            price: price_of(self.side, rank),
+            qty: Qty(page.qty[bit as usize]),
+        })
     }
 
     /// The levels, best first.
@@ -172,7 +194,10 @@ impl BookSide {
                 let bit = 63u32.checked_sub(left.leading_zeros())?;
                 left &= !(1 << bit);
                 let rank = (entry.page << PAGE_BITS) | i64::from(bit);
-                Some(Level { price: price_of(self.side, rank), qty: Qty(page.qty[bit as usize]) })
+                Some(Level {
+                    price: price_of(self.side, rank),
+                    qty: Qty(page.qty[bit as usize]),
+                })
             })
         })
     }
@@ -220,7 +245,10 @@ pub struct Book {
 
 impl Default for Book {
     fn default() -> Self {
-        Self { bids: BookSide::new(Side::Buy), asks: BookSide::new(Side::Sell) }
+        Self {
+            bids: BookSide::new(Side::Buy),
+            asks: BookSide::new(Side::Sell),
+        }
     }
 }
 
@@ -302,7 +330,10 @@ mod tests {
     #[test]
     fn a_bad_level_is_refused_before_anything_is_applied() {
         let mut book = Book::default();
-        let level = |price, qty| Level { price: Price(price), qty: Qty(qty) };
+        let level = |price, qty| Level {
+            price: Price(price),
+            qty: Qty(qty),
+        };
         assert!(!book.apply(&[level(10, 1)], &[level(11, -1)]));
         assert!(book.side(Side::Buy).is_empty());
         assert!(!book.apply(&[level(0, 1)], &[]));

@@ -2,8 +2,8 @@
 use super::Book;
 use crate::error::EngineError;
 use crate::event::{
-    BookUpdate, Feed, FeedCondition, FeedState, FeeSchedule, InstrumentDefined, Level, Quote, Resolution, StaleReason,
-    TradingRules, TradingStatus,
+    BookUpdate, FeeSchedule, Feed, FeedCondition, FeedState, InstrumentDefined, Level, Quote,
+    Resolution, StaleReason, TradingRules, TradingStatus,
 };
 use crate::id::{CurrencyId, InstrumentId, VenueId};
 use crate::number::{Decimals, Price, Qty};
@@ -48,7 +48,11 @@ impl Top {
     /// Bid plus ask: twice the mid, exact. `None` where a side is empty.
     #[inline]
     pub const fn twice_mid(&self) -> Option<i64> {
-        if self.bid.qty.0 > 0 && self.ask.qty.0 > 0 { self.bid.price.0.checked_add(self.ask.price.0) } else { None }
+        if self.bid.qty.0 > 0 && self.ask.qty.0 > 0 {
+            self.bid.price.0.checked_add(self.ask.price.0)
+        } else {
+            None
+        }
     }
 }
 
@@ -88,7 +92,12 @@ pub struct Instrument {
 }
 
 impl Instrument {
-    pub(super) fn new(definition: InstrumentDefined, name: String, venue: VenueId, quote_currency: CurrencyId) -> Self {
+    pub(super) fn new(
+        definition: InstrumentDefined,
+        name: String,
+        venue: VenueId,
+        quote_currency: CurrencyId,
+    ) -> Self {
         Self {
             name,
             definition,
@@ -126,7 +135,10 @@ impl Instrument {
     #[inline]
     pub fn quote(&self) -> Option<Top> {
         let level = |(price, qty): (Price, Qty)| Level { price, qty };
-        (self.quotes.trust == Trust::Live).then(|| Top { bid: level(self.quotes.bid), ask: level(self.quotes.ask) })
+        (self.quotes.trust == Trust::Live).then(|| Top {
+            bid: level(self.quotes.bid),
+            ask: level(self.quotes.ask),
+        })
     }
 
     /// The L2 book, while it is live.
@@ -156,28 +168,47 @@ impl Instrument {
         match self.book() {
             Some(book) => {
                 let best = |side| book.side(side).best().unwrap_or_default();
-                Some(Top { bid: best(Side::Buy), ask: best(Side::Sell) })
+                Some(Top {
+                    bid: best(Side::Buy),
+                    ask: best(Side::Sell),
+                })
             }
             None => self.quote(),
         }
     }
 
+    /// What an order of that side is worth now: at the price that it would hit, otherwise at the last trade's.
+    pub fn mark(&self, side: Side) -> Option<Price> {
+        let hit = self.top().and_then(|top| top.side(side.opposite()));
+        hit.map(|level| level.price).or(self.last_trade)
+    }
+
     /// When what [`Instrument::top`] shows was received.
     #[inline]
     pub fn top_received_at(&self) -> Nanos {
-        if self.book().is_some() { self.book_received_at } else { self.quotes.received_at }
+        if self.book().is_some() {
+            self.book_received_at
+        } else {
+            self.quotes.received_at
+        }
     }
 
     /// The trading rules in force; `None` means no trading.
     #[inline]
     pub fn rules_at(&self, now: Nanos) -> Option<&TradingRules> {
-        self.rules.iter().rev().find(|rules| rules.effective_from <= now)
+        self.rules
+            .iter()
+            .rev()
+            .find(|rules| rules.effective_from <= now)
     }
 
     /// The fees in force; `None` means no trading.
     #[inline]
     pub fn fees_at(&self, now: Nanos) -> Option<&FeeSchedule> {
-        self.fees.iter().rev().find(|fees| fees.effective_from <= now)
+        self.fees
+            .iter()
+            .rev()
+            .find(|fees| fees.effective_from <= now)
     }
 
     #[inline]
@@ -212,7 +243,10 @@ impl Instrument {
         }
         let previous = update.header.previous_id;
         if previous != 0 && self.book_last_id != 0 && previous != self.book_last_id {
-            self.book_trust = Trust::Stale(StaleReason::Gap { expected: self.book_last_id, found: previous });
+            self.book_trust = Trust::Stale(StaleReason::Gap {
+                expected: self.book_last_id,
+                found: previous,
+            });
             return;
         }
         self.book_last_id = update.header.last_id;
@@ -247,33 +281,52 @@ impl Instrument {
         }
     }
 
+    pub(super) fn take_status(&mut self, status: TradingStatus) {
+        // A resolved contract does not open again.
+        if self.settled_at.is_none() {
+            self.status = status;
+        }
+    }
+
     pub(super) fn resolve(&mut self, resolution: &Resolution) {
         self.status = TradingStatus::Closed;
         self.settled_at = Some(resolution.settlement_price);
     }
 
     pub(super) fn add_rules(&mut self, rules: TradingRules) -> Result<(), EngineError> {
-        let bad = |why| EngineError::BadRules { what: "trading rules", instrument: rules.instrument, why };
+        let bad = |why| EngineError::BadRules {
+            what: "trading rules",
+            instrument: rules.instrument,
+            why,
+        };
         if rules.tick_size.0 <= 0 || rules.lot_size.0 <= 0 {
             return Err(bad("tick and lot size must be positive"));
         }
         if rules.min_price > rules.max_price || rules.min_qty.0 < 0 {
             return Err(bad("bounds exclude every order"));
         }
-        let place = self.rules.partition_point(|known| known.effective_from <= rules.effective_from);
+        let place = self
+            .rules
+            .partition_point(|known| known.effective_from <= rules.effective_from);
         self.rules.insert(place, rules);
         Ok(())
     }
 
     pub(super) fn add_fees(&mut self, fees: FeeSchedule) -> Result<(), EngineError> {
-        let bad = |why| EngineError::BadRules { what: "fee schedule", instrument: fees.instrument, why };
+        let bad = |why| EngineError::BadRules {
+            what: "fee schedule",
+            instrument: fees.instrument,
+            why,
+        };
         if fees.maker.rate().is_sign_negative() || fees.taker.rate().is_sign_negative() {
             return Err(bad("a rate is negative"));
         }
         if fees.rounding.decimals > 18 {
             return Err(bad("more than 18 decimals"));
         }
-        let place = self.fees.partition_point(|known| known.effective_from <= fees.effective_from);
+        let place = self
+            .fees
+            .partition_point(|known| known.effective_from <= fees.effective_from);
         self.fees.insert(place, fees);
         Ok(())
     }

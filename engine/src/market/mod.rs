@@ -4,14 +4,13 @@ mod bars;
 mod book;
 mod instrument;
 
-pub use bars::{BarRequest, BarSource};
+pub use bars::BarRequest;
 pub use book::{Book, BookSide};
 pub use instrument::{Instrument, QuoteFeed, Top, Trust};
 
 use crate::error::EngineError;
-use crate::event::{BarClosed, Event, InstrumentDefined};
+use crate::event::{BarClosed, Event, InstrumentDefined, Trade};
 use crate::id::{CurrencyId, InstrumentId, Sequence, VenueId};
-use crate::number::{Price, Qty};
 use crate::time::Nanos;
 use bars::BarSeries;
 use serde::{Deserialize, Serialize};
@@ -31,23 +30,30 @@ impl Market {
     /// # Errors
     /// [`EngineError`] when the frame can't follow those before it.
     #[inline]
-    pub fn evolve(&mut self, sequence: Sequence, now: Nanos, event: &Event<'_>) -> Result<(), EngineError> {
+    pub fn evolve(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+    ) -> Result<(), EngineError> {
         match event {
             Event::Quote(quote) => {
-                self.instrument_mut(quote.instrument)?.take_quote(now, quote);
-                if !self.bars.is_empty() && quote.bid_qty.0 > 0 && quote.ask_qty.0 > 0 {
-                    let mid = Price(quote.bid_price.0.midpoint(quote.ask_price.0));
-                    self.tick_bars(BarSource::Quotes, sequence, now, quote.instrument, mid, Qty(0));
-                }
+                self.instrument_mut(quote.instrument)?
+                    .take_quote(now, quote);
             }
             Event::Trade(trade) => {
-                self.instrument_mut(trade.instrument)?.last_trade = Some(trade.price);
-                if !self.bars.is_empty() {
-                    self.tick_bars(BarSource::Trades, sequence, now, trade.instrument, trade.price, trade.qty);
+                let instrument = self.instrument_mut(trade.instrument)?;
+                if trade.is_sane() {
+                    instrument.last_trade = Some(trade.price);
+                    self.tick_bars(sequence, now, trade);
                 }
             }
-            Event::BookDelta(update) => self.instrument_mut(update.header.instrument)?.take_delta(now, update),
-            Event::BookSnapshot(update) => self.instrument_mut(update.header.instrument)?.take_snapshot(now, update),
+            Event::BookDelta(update) => self
+                .instrument_mut(update.header.instrument)?
+                .take_delta(now, update),
+            Event::BookSnapshot(update) => self
+                .instrument_mut(update.header.instrument)?
+                .take_snapshot(now, update),
             other => self.evolve_rare(other)?,
         }
         Ok(())
@@ -60,22 +66,39 @@ impl Market {
                 for strategy in &session.config.strategies {
                     for request in strategy.params.bars() {
                         if !self.bars.iter().any(|series| series.request == request) {
-                            self.bars.push(BarSeries::new(request));
+                            let instrument = self.find(&request.instrument).map(Instrument::id);
+                            self.bars.push(BarSeries::new(request, instrument));
                         }
                     }
                 }
             }
             Event::InstrumentDefined(definition) => self.define(definition)?,
-            Event::TradingRules(rules) => self.instrument_mut(rules.instrument)?.add_rules(*rules)?,
-            Event::FeeSchedule(fees) => self.instrument_mut(fees.instrument)?.add_fees((**fees).clone())?,
-            Event::FeedState(state) => self.instrument_mut(state.instrument)?.take_feed_state(state),
-            Event::MarketStatus(status) => self.instrument_mut(status.instrument)?.status = status.status,
-            Event::Resolution(resolution) => self.instrument_mut(resolution.instrument)?.resolve(resolution),
+            Event::TradingRules(rules) => {
+                self.instrument_mut(rules.instrument)?.add_rules(*rules)?
+            }
+            Event::FeeSchedule(fees) => self
+                .instrument_mut(fees.instrument)?
+                .add_fees((**fees).clone())?,
+            Event::FeedState(state) => self
+                .instrument_mut(state.instrument)?
+                .take_feed_state(state),
+            Event::MarketStatus(status) => self
+                .instrument_mut(status.instrument)?
+                .take_status(status.status),
+            Event::Resolution(resolution) => self
+                .instrument_mut(resolution.instrument)?
+                .resolve(resolution),
             Event::BarClosed(bar) => {
                 let same = |series: &&mut BarSeries| {
-                    series.instrument == Some(bar.instrument) && series.request.interval_ns == bar.interval_ns
+                    series.instrument == Some(bar.instrument)
+                        && series.request.interval_ns == bar.interval_ns
                 };
-                if !self.bars.iter_mut().filter(same).any(|series| series.close(bar)) {
+                if !self
+                    .bars
+                    .iter_mut()
+                    .filter(same)
+                    .any(|series| series.close(bar))
+                {
                     return Err(EngineError::Unscheduled("bar_closed"));
                 }
             }
@@ -87,7 +110,10 @@ impl Market {
     fn define(&mut self, definition: &InstrumentDefined) -> Result<(), EngineError> {
         let expected = self.instruments.len() as u32;
         if definition.instrument.0 != expected {
-            return Err(EngineError::InstrumentOutOfTurn { expected, found: definition.instrument });
+            return Err(EngineError::InstrumentOutOfTurn {
+                expected,
+                found: definition.instrument,
+            });
         }
         let name = Instrument::full_name(definition);
         if self.find(&name).is_some() {
@@ -95,21 +121,29 @@ impl Market {
         }
         // Checked again: the decimals come from outside.
         crate::number::Decimals::new(definition.decimals.price, definition.decimals.qty)?;
-        let venue = VenueId(intern(&mut self.venues, &definition.venue));
-        let currency = CurrencyId(intern(&mut self.currencies, &definition.quote));
-        for series in self.bars.iter_mut().filter(|series| series.request.instrument == name) {
+        let venue = VenueId(intern(&mut self.venues, &definition.venue, "venues")?);
+        let currency = CurrencyId(intern(
+            &mut self.currencies,
+            &definition.quote,
+            "currencies",
+        )?);
+        for series in self
+            .bars
+            .iter_mut()
+            .filter(|series| series.request.instrument == name)
+        {
             series.instrument = Some(definition.instrument);
         }
-        self.instruments.push(Instrument::new(definition.clone(), name, venue, currency));
+        self.instruments
+            .push(Instrument::new(definition.clone(), name, venue, currency));
         Ok(())
     }
 
-    fn tick_bars(
-        &mut self, source: BarSource, sequence: Sequence, now: Nanos, instrument: InstrumentId, price: Price, qty: Qty,
-    ) {
+    #[inline]
+    fn tick_bars(&mut self, sequence: Sequence, now: Nanos, trade: &Trade) {
         for series in &mut self.bars {
-            if series.instrument == Some(instrument) && series.request.source == source {
-                series.tick(sequence, now, instrument, price, qty);
+            if series.instrument == Some(trade.instrument) {
+                series.tick(sequence, now, trade.instrument, trade.price, trade.qty);
             }
         }
     }
@@ -117,24 +151,33 @@ impl Market {
     /// The bar that is due next, and when.
     #[inline]
     pub fn next_bar(&self) -> Option<(Nanos, BarClosed)> {
-        self.bars.iter().filter_map(BarSeries::due).min_by_key(|(due, _)| *due)
+        self.bars
+            .iter()
+            .filter_map(BarSeries::due)
+            .min_by_key(|(due, _)| *due)
     }
 
     /// # Errors
     /// [`EngineError::UnknownInstrument`].
     #[inline]
     pub fn instrument(&self, id: InstrumentId) -> Result<&Instrument, EngineError> {
-        self.instruments.get(id.index()).ok_or(EngineError::UnknownInstrument(id))
+        self.instruments
+            .get(id.index())
+            .ok_or(EngineError::UnknownInstrument(id))
     }
 
     #[inline]
     fn instrument_mut(&mut self, id: InstrumentId) -> Result<&mut Instrument, EngineError> {
-        self.instruments.get_mut(id.index()).ok_or(EngineError::UnknownInstrument(id))
+        self.instruments
+            .get_mut(id.index())
+            .ok_or(EngineError::UnknownInstrument(id))
     }
 
     /// The instrument called "venue:symbol".
     pub fn find(&self, name: &str) -> Option<&Instrument> {
-        self.instruments.iter().find(|instrument| instrument.name == name)
+        self.instruments
+            .iter()
+            .find(|instrument| instrument.name == name)
     }
 
     /// All instruments, by id.
@@ -153,10 +196,12 @@ impl Market {
     }
 }
 
-fn intern(names: &mut Vec<String>, name: &str) -> u16 {
-    let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
+fn intern(names: &mut Vec<String>, name: &str, what: &'static str) -> Result<u16, EngineError> {
+    let known = names.iter().position(|known| known == name);
+    let place = known.unwrap_or(names.len());
+    let id = u16::try_from(place).map_err(|_| EngineError::TooMany { what })?;
+    if known.is_none() {
         names.push(name.to_owned());
-        names.len() - 1
-    });
-    place as u16
+    }
+    Ok(id)
 }

@@ -55,10 +55,21 @@ fn shown(money: Money) -> Decimal {
 /// # Errors
 /// The outer error when the market or a number is broken, the inner one when a gate stops the order.
 pub fn check(
-    desk: &Desk, market: &Market, now: Nanos, strategy: StrategyId, order: &Proposal,
+    desk: &Desk,
+    market: &Market,
+    now: Nanos,
+    strategy: StrategyId,
+    order: &Proposal,
 ) -> Result<Result<(), Denial>, EngineError> {
     let instrument = market.instrument(order.instrument)?;
-    let subject = Subject { desk, market, now, strategy, order, instrument };
+    let subject = Subject {
+        desk,
+        market,
+        now,
+        strategy,
+        order,
+        instrument,
+    };
     let venue_gates = match subject.venue_gates() {
         Ok(mark) => mark,
         Err(denial) => return Ok(Err(denial)),
@@ -80,7 +91,8 @@ impl Subject<'_> {
     fn venue_gates(&self) -> Result<Price, Denial> {
         let (order, now) = (self.order, self.now);
         let d = self.instrument.decimals();
-        let (Some(rules), Some(_)) = (self.instrument.rules_at(now), self.instrument.fees_at(now)) else {
+        let (Some(rules), Some(_)) = (self.instrument.rules_at(now), self.instrument.fees_at(now))
+        else {
             return deny(Gate::Schedule, Decimal::ZERO, Decimal::ONE);
         };
         if self.instrument.status != TradingStatus::Open {
@@ -101,37 +113,68 @@ impl Subject<'_> {
             OrderType::Limit => {
                 let price = order.price;
                 if price.0 % rules.tick_size.0 != 0 {
-                    return deny(Gate::PriceGrid, d.price_decimal(price), d.price_decimal(rules.tick_size));
+                    return deny(
+                        Gate::PriceGrid,
+                        d.price_decimal(price),
+                        d.price_decimal(rules.tick_size),
+                    );
                 }
                 if price < rules.min_price {
-                    return deny(Gate::PriceGrid, d.price_decimal(price), d.price_decimal(rules.min_price));
+                    return deny(
+                        Gate::PriceGrid,
+                        d.price_decimal(price),
+                        d.price_decimal(rules.min_price),
+                    );
                 }
                 if price > rules.max_price {
-                    return deny(Gate::PriceGrid, d.price_decimal(price), d.price_decimal(rules.max_price));
+                    return deny(
+                        Gate::PriceGrid,
+                        d.price_decimal(price),
+                        d.price_decimal(rules.max_price),
+                    );
                 }
                 price
             }
             OrderType::Market => opposite.price,
         };
         if order.qty.0 <= 0 || order.qty.0 % rules.lot_size.0 != 0 {
-            return deny(Gate::QtyGrid, d.qty_decimal(order.qty), d.qty_decimal(rules.lot_size));
+            return deny(
+                Gate::QtyGrid,
+                d.qty_decimal(order.qty),
+                d.qty_decimal(rules.lot_size),
+            );
         }
         if order.qty < rules.min_qty {
-            return deny(Gate::QtyGrid, d.qty_decimal(order.qty), d.qty_decimal(rules.min_qty));
+            return deny(
+                Gate::QtyGrid,
+                d.qty_decimal(order.qty),
+                d.qty_decimal(rules.min_qty),
+            );
         }
         match d.notional(price, order.qty) {
             Ok(notional) if notional < rules.min_notional => {
-                return deny(Gate::MinNotional, shown(notional), shown(rules.min_notional));
+                return deny(
+                    Gate::MinNotional,
+                    shown(notional),
+                    shown(rules.min_notional),
+                );
             }
             Ok(_) => {}
             Err(_) => return deny(Gate::OrderNotional, Decimal::MAX, Decimal::ZERO),
         }
         let collar_bps = self.desk.config().risk.price_collar_bps;
-        if let (OrderType::Limit, Some(reference)) = (order.order_type, top.side(order.side.opposite())) {
-            let through = i128::from(price.0 - reference.price.0) * i128::from(order.side.sign());
+        if let (OrderType::Limit, Some(reference)) =
+            (order.order_type, top.side(order.side.opposite()))
+        {
+            let distance = i128::from(price.0) - i128::from(reference.price.0);
+            let through = distance * i128::from(order.side.sign());
             if through * 10_000 > i128::from(reference.price.0) * i128::from(collar_bps) {
                 let bps = through * 10_000 / i128::from(reference.price.0.max(1));
-                return deny(Gate::PriceCollar, Decimal::from_i128_with_scale(bps, 0), collar_bps.into());
+                return deny(
+                    Gate::PriceCollar,
+                    Decimal::from_i128_with_scale(bps, 0),
+                    collar_bps.into(),
+                );
             }
         }
         Ok(price)
@@ -144,7 +187,8 @@ impl Subject<'_> {
         let window_ms = desk.config().risk.duplicate_window_ms;
         if window_ms > 0 {
             let same = risk.last_orders.iter().find(|last| {
-                (last.strategy, last.instrument, last.side) == (self.strategy, order.instrument, order.side)
+                (last.strategy, last.instrument, last.side)
+                    == (self.strategy, order.instrument, order.side)
                     && (last.price, last.qty) == (order.price, order.qty)
             });
             if let Some(last) = same {
@@ -157,21 +201,32 @@ impl Subject<'_> {
         if self.is_exit() {
             return Ok(Ok(()));
         }
-        let unknown = |o: &&crate::order::Order| o.instrument == order.instrument && o.state == OrderState::Unknown;
+        let unknown = |o: &&crate::order::Order| {
+            o.instrument == order.instrument && o.state == OrderState::Unknown
+        };
         let unknowns = desk.orders().iter().filter(unknown).count();
         if unknowns > 0 {
             return Ok(deny(Gate::UnknownOutcome, unknowns.into(), Decimal::ZERO));
         }
-        let halts = risk.halts.iter().filter(|reason| reason.stops(self.strategy)).count();
+        let halts = risk
+            .halts
+            .iter()
+            .filter(|reason| reason.stops(self.strategy))
+            .count();
         if halts > 0 {
             return Ok(deny(Gate::Halted, halts.into(), Decimal::ZERO));
         }
-        for scope in [Scope::Total, Scope::Venue, Scope::Strategy, Scope::Instrument] {
+        for scope in [
+            Scope::Total,
+            Scope::Venue,
+            Scope::Strategy,
+            Scope::Instrument,
+        ] {
             let limits = self.limits(scope);
-            if !limits.is_unlimited() {
-                if let Err(denial) = self.scope_gates(scope, &limits, price)? {
-                    return Ok(Err(denial));
-                }
+            if !limits.is_unlimited()
+                && let Err(denial) = self.scope_gates(scope, &limits, price)?
+            {
+                return Ok(Err(denial));
             }
         }
         Ok(Ok(()))
@@ -189,7 +244,10 @@ impl Subject<'_> {
     fn in_scope(&self, scope: Scope, strategy: StrategyId, instrument: InstrumentId) -> bool {
         match scope {
             Scope::Total => true,
-            Scope::Venue => self.market.instrument(instrument).is_ok_and(|i| i.venue == self.instrument.venue),
+            Scope::Venue => self
+                .market
+                .instrument(instrument)
+                .is_ok_and(|i| i.venue == self.instrument.venue),
             Scope::Strategy => strategy == self.strategy,
             Scope::Instrument => instrument == self.order.instrument,
         }
@@ -197,19 +255,27 @@ impl Subject<'_> {
 
     /// Whether the order can only reduce what is held, all working orders of its side included.
     fn is_exit(&self) -> bool {
-        let held = self.desk.ledger().position(self.strategy, self.order.instrument).map_or(0, |p| p.qty.0);
+        let held = self
+            .desk
+            .ledger()
+            .position(self.strategy, self.order.instrument)
+            .map_or(0, |p| p.qty.0);
         if held == 0 || held.signum() == self.order.side.sign() {
             return false;
         }
         let working = self.desk.orders().iter().filter(|o| {
-            (o.strategy, o.instrument, o.side) == (self.strategy, self.order.instrument, self.order.side)
+            (o.strategy, o.instrument, o.side)
+                == (self.strategy, self.order.instrument, self.order.side)
         });
         let leaving: i128 = working.map(|o| i128::from(o.remaining().0)).sum();
         leaving + i128::from(self.order.qty.0) <= i128::from(held.unsigned_abs())
     }
 
     fn scope_gates(
-        &self, scope: Scope, limits: &LimitUnits, price: Price,
+        &self,
+        scope: Scope,
+        limits: &LimitUnits,
+        price: Price,
     ) -> Result<Result<(), Denial>, EngineError> {
         let (desk, order) = (self.desk, self.order);
         let d = self.instrument.decimals();
@@ -218,20 +284,30 @@ impl Subject<'_> {
             _ => Ok(()),
         };
         let too_many = |gate, count: usize, limit: Option<u32>| match limit {
-            Some(limit) if count as u64 >= u64::from(limit) => deny(gate, (count + 1).into(), limit.into()),
+            Some(limit) if count as u64 >= u64::from(limit) => {
+                deny(gate, (count + 1).into(), limit.into())
+            }
             _ => Ok(()),
         };
         let notional = d.notional(price, order.qty)?;
         let counted = || {
-            above(Gate::OrderQty, qty_units(order.qty.0.into(), d.qty)?, limits.order_qty)?;
+            above(
+                Gate::OrderQty,
+                qty_units(order.qty.0.into(), d.qty)?,
+                limits.order_qty,
+            )?;
             above(Gate::OrderNotional, notional, limits.order_notional)?;
             if limits.open_orders.is_some() {
-                let working = desk.orders().iter().filter(|o| self.in_scope(scope, o.strategy, o.instrument)).count();
+                let working = desk
+                    .orders()
+                    .iter()
+                    .filter(|o| self.in_scope(scope, o.strategy, o.instrument))
+                    .count();
                 too_many(Gate::OpenOrders, working, limits.open_orders)?;
             }
             if limits.orders_per_second.is_some() {
-                let whose = (scope == Scope::Strategy).then_some(self.strategy);
-                let recent = desk.risk().orders_in_last_second(self.now, whose);
+                let recent = desk.risk().recent_orders(self.now);
+                let recent = recent.filter(|(s, i)| self.in_scope(scope, *s, *i)).count();
                 too_many(Gate::OrderRate, recent, limits.orders_per_second)?;
             }
             if limits.position.is_some() {
@@ -239,11 +315,9 @@ impl Subject<'_> {
                 above(Gate::Position, value, limits.position)?;
             }
             if limits.open_positions.is_some() {
-                let mut held = desk.ledger().positions().iter().filter(|p| p.qty.0 != 0);
-                let this = |p: &&crate::desk::Position| p.instrument == order.instrument;
-                if !held.clone().any(|p| this(&p) && self.in_scope(scope, p.strategy, p.instrument)) {
-                    let count = held.by_ref().filter(|p| self.in_scope(scope, p.strategy, p.instrument)).count();
-                    too_many(Gate::OpenPositions, count, limits.open_positions)?;
+                let used = self.instruments_in_use(scope);
+                if used.binary_search(&order.instrument).is_err() {
+                    too_many(Gate::OpenPositions, used.len(), limits.open_positions)?;
                 }
             }
             Ok(())
@@ -266,16 +340,46 @@ impl Subject<'_> {
         Ok(Ok(()))
     }
 
+    /// The instruments with a position or with an order that may become one, sorted.
+    fn instruments_in_use(&self, scope: Scope) -> Vec<InstrumentId> {
+        let held = self.desk.ledger().positions().iter();
+        let held = held
+            .filter(|p| p.qty.0 != 0)
+            .map(|p| (p.strategy, p.instrument));
+        let working = self
+            .desk
+            .orders()
+            .iter()
+            .map(|o| (o.strategy, o.instrument));
+        let mut used: Vec<_> = held
+            .chain(working)
+            .filter(|(strategy, instrument)| self.in_scope(scope, *strategy, *instrument))
+            .map(|(_, instrument)| instrument)
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        used
+    }
+
     /// The position in the order's instrument if the order and all that work on its side were filled, unsigned.
     fn worst_position(&self, scope: Scope) -> i128 {
         let order = self.order;
         let ours = |strategy| scope != Scope::Strategy || strategy == self.strategy;
-        let held: i128 = self.desk.ledger().positions().iter()
+        let held: i128 = self
+            .desk
+            .ledger()
+            .positions()
+            .iter()
             .filter(|p| p.instrument == order.instrument && ours(p.strategy))
             .map(|p| i128::from(p.qty.0))
             .sum();
-        let working: i128 = self.desk.orders().iter()
-            .filter(|o| o.instrument == order.instrument && o.side == order.side && ours(o.strategy))
+        let working: i128 = self
+            .desk
+            .orders()
+            .iter()
+            .filter(|o| {
+                o.instrument == order.instrument && o.side == order.side && ours(o.strategy)
+            })
             .map(|o| i128::from(o.remaining().0))
             .sum();
         (held + i128::from(order.side.sign()) * (working + i128::from(order.qty.0))).abs()
@@ -287,17 +391,21 @@ impl Subject<'_> {
         let mut gross = Money::ZERO;
         for position in self.desk.ledger().positions() {
             let instrument = self.market.instrument(position.instrument)?;
-            if instrument.quote_currency == currency && self.in_scope(scope, position.strategy, position.instrument) {
+            if instrument.quote_currency == currency
+                && self.in_scope(scope, position.strategy, position.instrument)
+            {
                 let value = position.value(instrument)?;
                 gross = gross.add(Money(value.0.saturating_abs()))?;
             }
         }
         for working in self.desk.orders().iter() {
             let instrument = self.market.instrument(working.instrument)?;
-            if instrument.quote_currency == currency && self.in_scope(scope, working.strategy, working.instrument) {
+            if instrument.quote_currency == currency
+                && self.in_scope(scope, working.strategy, working.instrument)
+            {
                 let price = match working.order_type {
                     OrderType::Limit => working.price,
-                    OrderType::Market => instrument.last_trade.unwrap_or_default(),
+                    OrderType::Market => instrument.mark(working.side).unwrap_or_default(),
                 };
                 gross = gross.add(instrument.decimals().notional(price, working.remaining())?)?;
             }
@@ -307,16 +415,20 @@ impl Subject<'_> {
 
     /// Today's loss in the order's quote currency as a positive amount; negative when there is a gain.
     fn daily_loss(&self, scope: Scope) -> Result<Money, EngineError> {
-        let currency = self.instrument.quote_currency;
-        let mut change = Money::ZERO;
-        for strategy in self.desk.strategy_ids() {
-            if scope == Scope::Strategy && strategy != self.strategy {
-                continue;
+        let mut gain = Money::ZERO;
+        for position in self.desk.ledger().positions() {
+            let instrument = self.market.instrument(position.instrument)?;
+            if instrument.quote_currency == self.instrument.quote_currency
+                && self.in_scope(scope, position.strategy, position.instrument)
+            {
+                let start = self
+                    .desk
+                    .risk()
+                    .day_start(position.strategy, position.instrument);
+                gain = gain.add(position.profit(instrument)?.sub(start)?)?;
             }
-            let now = self.desk.ledger().equity(strategy, currency, self.market)?;
-            change = change.add(now)?.sub(self.desk.risk().day_start_equity(strategy, currency))?;
         }
-        Ok(change.negated())
+        Ok(gain.negated())
     }
 }
 
@@ -331,5 +443,9 @@ enum Scope {
 /// A quantity mantissa in units of 1e-18, for comparison with a limit.
 fn qty_units(qty: i128, decimals: u8) -> Result<Money, Denial> {
     let unit = pow10(MONEY_DECIMALS.saturating_sub(decimals.into())).unwrap_or(1);
-    qty.checked_mul(unit).map(Money).ok_or(Denial { gate: Gate::OrderQty, value: Decimal::MAX, limit: Decimal::ZERO })
+    qty.checked_mul(unit).map(Money).ok_or(Denial {
+        gate: Gate::OrderQty,
+        value: Decimal::MAX,
+        limit: Decimal::ZERO,
+    })
 }

@@ -54,8 +54,14 @@ impl Default for RiskConfig {
             price_collar_bps: 200,
             max_data_age_ms: 10_000,
             duplicate_window_ms: 0,
-            total: Limits { max_open_orders: Some(1_000), ..Limits::default() },
-            each_strategy: Limits { max_open_orders: Some(100), ..Limits::default() },
+            total: Limits {
+                max_open_orders: Some(1_000),
+                ..Limits::default()
+            },
+            each_strategy: Limits {
+                max_open_orders: Some(100),
+                ..Limits::default()
+            },
             strategies: BTreeMap::new(),
             venues: BTreeMap::new(),
             instruments: BTreeMap::new(),

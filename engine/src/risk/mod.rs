@@ -1,14 +1,14 @@
 //! The gate in the order path that no strategy can bypass, and the reasons to halt.
 //!
-//! Every order passes every gate in the order of [`Gate::ALL`]; the first one that stops it is journalled with what it
-//! saw and what it allows. Orders that only reduce a position are exits: gates that guard new risk let them through.
+//! Every order passes every gate in the order of [`Gate::ALL`], those of limits once for each scope from the widest to
+//! the narrowest; the first one that stops it is journalled with what it saw and what it allows. Orders that only reduce a position are exits: gates that guard new risk let them through.
 mod check;
 mod limits;
 
 pub use check::{Denial, Proposal, check};
 pub use limits::{LimitUnits, Limits, RiskConfig};
 
-use crate::id::{CurrencyId, OrderId, StrategyId};
+use crate::id::{InstrumentId, OrderId, StrategyId};
 use crate::number::{Money, Price, Qty};
 use crate::order::Side;
 use crate::time::{Nanos, SECOND_NS};
@@ -105,11 +105,27 @@ impl HaltReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct LastOrder {
     strategy: StrategyId,
-    instrument: crate::id::InstrumentId,
+    instrument: InstrumentId,
     side: Side,
     price: Price,
     qty: Qty,
     at: Nanos,
+}
+
+/// An order of the last second, for the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RecentOrder {
+    at: Nanos,
+    strategy: StrategyId,
+    instrument: InstrumentId,
+}
+
+/// What a position had gained or lost in all when the day began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DayStart {
+    pub(crate) strategy: StrategyId,
+    pub(crate) instrument: InstrumentId,
+    pub(crate) profit: Money,
 }
 
 /// What the gates remember between orders.
@@ -117,23 +133,31 @@ struct LastOrder {
 pub struct RiskState {
     /// Reasons to halt in force.
     pub halts: BTreeSet<HaltReason>,
-    /// Decision times of the last second's orders, with their strategy.
-    recent: VecDeque<(Nanos, StrategyId)>,
+    /// The last second's orders.
+    recent: VecDeque<RecentOrder>,
     last_orders: Vec<LastOrder>,
     /// The first instant of the next UTC day.
     next_day: Nanos,
-    /// Equity at the start of the day.
-    day_start: Vec<(StrategyId, CurrencyId, Money)>,
+    /// By strategy and instrument.
+    day_start: Vec<DayStart>,
     /// A venue's report that was refused as an illegal move, by the frame that carried it.
     pub(crate) illegal_move: Option<(crate::id::Sequence, OrderId)>,
 }
 
 impl RiskState {
     pub(crate) fn order_decided(&mut self, now: Nanos, order: &crate::event::OrderDecided) {
-        while self.recent.front().is_some_and(|(at, _)| now.since(*at) >= SECOND_NS) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|order| now.since(order.at) >= SECOND_NS)
+        {
             self.recent.pop_front();
         }
-        self.recent.push_back((now, order.strategy));
+        self.recent.push_back(RecentOrder {
+            at: now,
+            strategy: order.strategy,
+            instrument: order.instrument,
+        });
         let entry = LastOrder {
             strategy: order.strategy,
             instrument: order.instrument,
@@ -151,11 +175,11 @@ impl RiskState {
         }
     }
 
-    fn orders_in_last_second(&self, now: Nanos, strategy: Option<StrategyId>) -> usize {
-        let counts = |entry: &&(Nanos, StrategyId)| {
-            now.since(entry.0) < SECOND_NS && strategy.is_none_or(|s| s == entry.1)
-        };
-        self.recent.iter().filter(counts).count()
+    /// Whose the orders of the last second are, and in what.
+    fn recent_orders(&self, now: Nanos) -> impl Iterator<Item = (StrategyId, InstrumentId)> + '_ {
+        let counts = move |order: &&RecentOrder| now.since(order.at) < SECOND_NS;
+        let recent = self.recent.iter().filter(counts);
+        recent.map(|order| (order.strategy, order.instrument))
     }
 
     /// The first instant of the UTC day after the current one.
@@ -163,13 +187,17 @@ impl RiskState {
         self.next_day
     }
 
-    pub(crate) fn roll_day(&mut self, next_day: Nanos, equity: Vec<(StrategyId, CurrencyId, Money)>) {
+    pub(crate) fn roll_day(&mut self, next_day: Nanos, profits: Vec<DayStart>) {
         self.next_day = next_day;
-        self.day_start = equity;
+        self.day_start = profits;
     }
 
-    pub(crate) fn day_start_equity(&self, strategy: StrategyId, currency: CurrencyId) -> Money {
-        let found = self.day_start.iter().find(|(s, c, _)| (*s, *c) == (strategy, currency));
-        found.map_or(Money::ZERO, |(_, _, equity)| *equity)
+    /// The profit of a position when the day began.
+    fn day_start(&self, strategy: StrategyId, instrument: InstrumentId) -> Money {
+        let key = |start: &DayStart| (start.strategy, start.instrument);
+        let place = self
+            .day_start
+            .binary_search_by_key(&(strategy, instrument), key);
+        place.map_or(Money::ZERO, |place| self.day_start[place].profit)
     }
 }

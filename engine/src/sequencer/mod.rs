@@ -9,7 +9,9 @@ pub use sink::{MemorySink, NullSink, Sink};
 
 use crate::desk::{Decision, Desk, DueDecision, Scratch};
 use crate::error::EngineError;
-use crate::event::{CancelDecided, Event, HaltChanged, Kind, OrderDecided, OrderDenied, StateHash, TimerSet};
+use crate::event::{
+    CancelDecided, Event, HaltChanged, Kind, OrderDecided, OrderDenied, StateHash, TimerSet,
+};
 use crate::id::Sequence;
 use crate::market::Market;
 use crate::risk;
@@ -20,6 +22,8 @@ use std::collections::VecDeque;
 
 /// A step with more derived frames than this is a strategy answering itself without end.
 const MAX_FRAMES_PER_STEP: u32 = 10_000;
+/// And so are more due steps at one time than this; every instrument may close a bar at midnight.
+const MAX_STEPS_AT_ONCE: u32 = 1_000_000;
 
 /// Why a step could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -92,16 +96,49 @@ impl<S: Sink> Sequencer<S> {
     /// # Errors
     /// [`StepError`]; the state must not be used afterwards.
     #[inline]
-    pub fn step(&mut self, clock: Nanos, kind: u16, payload: &[u8]) -> Result<(), StepError<S::Error>> {
+    pub fn step(
+        &mut self,
+        clock: Nanos,
+        kind: u16,
+        payload: &[u8],
+    ) -> Result<(), StepError<S::Error>> {
         let now = clock.max(self.last_stamp);
-        while self.fire_next_due(now)? {}
+        self.fire_due(now)?;
+        // Read first: what is no event never gets onto the tape.
+        let event = Event::decode(kind, payload)
+            .map_err(|e| self.broken(self.next, now, kind, e.into()))?;
+        if !event.kind().can_be(false) {
+            let source = EngineError::WrongOrigin {
+                kind: event.kind().name(),
+                derived: false,
+            };
+            return Err(self.broken(self.next, now, kind, source));
+        }
         let sequence = self.append(now, Tag::input(kind), payload)?;
-        let event = Event::decode(kind, payload).map_err(|e| self.broken(sequence, now, kind, e.into()))?;
         self.desk.count_input();
         self.take(sequence, now, &event)?;
         self.drain(now)?;
         self.hash_if_due(sequence, now, &event)?;
         self.sink.end_step().map_err(StepError::Sink)
+    }
+
+    /// Takes the steps of all events that are due at or before `now`.
+    #[inline]
+    fn fire_due(&mut self, now: Nanos) -> Result<(), StepError<S::Error>> {
+        let (mut stamp, mut steps) = (self.last_stamp, 0);
+        while self.fire_next_due(now)? {
+            // Every step may be short and yet there may be no last one: without latency a strategy can answer at once.
+            steps = if stamp == self.last_stamp {
+                steps + 1
+            } else {
+                0
+            };
+            stamp = self.last_stamp;
+            if steps > MAX_STEPS_AT_ONCE {
+                return Err(self.runaway(stamp, MAX_STEPS_AT_ONCE));
+            }
+        }
+        Ok(())
     }
 
     /// Takes the step of the first event that is due at or before `now`; false when none is.
@@ -132,11 +169,21 @@ impl<S: Sink> Sequencer<S> {
     fn run_task(&mut self, at: Nanos, due: &crate::desk::Due) -> Result<(), StepError<S::Error>> {
         let mut first = None;
         let pending = &mut self.pending;
-        let decided = self.desk.decide_due(at, due, &self.market, &mut self.scratch, &mut |decision| match decision {
-            DueDecision::Report(report) => pending.push_back((due.cause, Decision::Report(report))),
-            DueDecision::Timer(timer) => first = Some(Event::TimerFired(timer)),
-            DueDecision::Halt(halt) => first = Some(Event::HaltChanged(halt)),
-        });
+        let decided =
+            self.desk
+                .decide_due(
+                    at,
+                    due,
+                    &self.market,
+                    &mut self.scratch,
+                    &mut |decision| match decision {
+                        DueDecision::Report(report) => {
+                            pending.push_back((due.cause, Decision::Report(report)))
+                        }
+                        DueDecision::Timer(timer) => first = Some(Event::TimerFired(timer)),
+                        DueDecision::Halt(halt) => first = Some(Event::HaltChanged(halt)),
+                    },
+                );
         decided.map_err(|e| self.broken(self.next, at, 0, e))?;
         if let Some(event) = first {
             self.emit(at, &event)?;
@@ -154,15 +201,32 @@ impl<S: Sink> Sequencer<S> {
     pub fn fold(&mut self, frame: &Frame<'_>) -> Result<(), StepError<S::Error>> {
         let sequence = Sequence(frame.sequence);
         if sequence != self.next {
-            return Err(StepError::OutOfTurn { expected: self.next, found: sequence });
+            return Err(StepError::OutOfTurn {
+                expected: self.next,
+                found: sequence,
+            });
         }
         let (now, kind) = (Nanos(frame.timestamp_ns), frame.tag.kind());
-        let event = Event::decode(kind, frame.payload).map_err(|e| self.broken(sequence, now, kind, e.into()))?;
-        if !frame.tag.is_derived() {
+        let event = Event::decode(kind, frame.payload)
+            .map_err(|e| self.broken(sequence, now, kind, e.into()))?;
+        let derived = frame.tag.is_derived();
+        if !event.kind().can_be(derived) {
+            let kind_name = event.kind().name();
+            let source = EngineError::WrongOrigin {
+                kind: kind_name,
+                derived,
+            };
+            return Err(self.broken(sequence, now, kind, source));
+        }
+        if !derived {
             self.desk.count_input();
         }
-        self.market.evolve(sequence, now, &event).map_err(|e| self.broken(sequence, now, kind, e))?;
-        self.desk.evolve(sequence, now, &event, &self.market).map_err(|e| self.broken(sequence, now, kind, e))?;
+        self.market
+            .evolve(sequence, now, &event)
+            .map_err(|e| self.broken(sequence, now, kind, e))?;
+        self.desk
+            .evolve(sequence, now, &event, &self.market)
+            .map_err(|e| self.broken(sequence, now, kind, e))?;
         self.next = Sequence(sequence.0 + 1);
         self.last_stamp = now;
         Ok(())
@@ -174,15 +238,25 @@ impl<S: Sink> Sequencer<S> {
     /// [`StepError`].
     pub fn close_step(&mut self, cause: Sequence) -> Result<(), StepError<S::Error>> {
         let logic_hash = crate::LOGIC_HASH.to_owned();
-        self.emit(self.last_stamp, &Event::StepClosed(crate::event::StepClosed { cause, logic_hash }))?;
+        self.emit(
+            self.last_stamp,
+            &Event::StepClosed(crate::event::StepClosed { cause, logic_hash }),
+        )?;
         self.pending.clear();
         self.sink.end_step().map_err(StepError::Sink)
     }
 
     #[inline]
-    fn append(&mut self, now: Nanos, tag: Tag, payload: &[u8]) -> Result<Sequence, StepError<S::Error>> {
+    fn append(
+        &mut self,
+        now: Nanos,
+        tag: Tag,
+        payload: &[u8],
+    ) -> Result<Sequence, StepError<S::Error>> {
         let sequence = self.next;
-        self.sink.frame(sequence, now, tag, payload).map_err(StepError::Sink)?;
+        self.sink
+            .frame(sequence, now, tag, payload)
+            .map_err(StepError::Sink)?;
         self.next = Sequence(sequence.0 + 1);
         self.last_stamp = now;
         Ok(sequence)
@@ -200,13 +274,19 @@ impl<S: Sink> Sequencer<S> {
 
     /// Folds a frame that was appended and gathers what follows from it.
     #[inline]
-    fn take(&mut self, sequence: Sequence, now: Nanos, event: &Event<'_>) -> Result<(), StepError<S::Error>> {
+    fn take(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+    ) -> Result<(), StepError<S::Error>> {
         let folded = self.market.evolve(sequence, now, event);
         let folded = folded.and_then(|()| self.desk.evolve(sequence, now, event, &self.market));
         let pending = &mut self.pending;
         let decided = folded.and_then(|()| {
             let out = &mut |decision| pending.push_back((sequence, decision));
-            self.desk.decide(sequence, now, event, &self.market, &mut self.scratch, out)
+            self.desk
+                .decide(sequence, now, event, &self.market, &mut self.scratch, out)
         });
         decided.map_err(|e| self.broken(sequence, now, event.kind().number(), e))
     }
@@ -217,8 +297,7 @@ impl<S: Sink> Sequencer<S> {
         while let Some((cause, decision)) = self.pending.pop_front() {
             frames += 1;
             if frames > MAX_FRAMES_PER_STEP {
-                let source = EngineError::RunawayStep { limit: MAX_FRAMES_PER_STEP };
-                return Err(self.broken(self.next, now, 0, source));
+                return Err(self.runaway(now, MAX_FRAMES_PER_STEP));
             }
             if let Some(event) = self.frame_of(now, cause, decision)? {
                 self.emit(now, &event)?;
@@ -229,12 +308,16 @@ impl<S: Sink> Sequencer<S> {
 
     /// The frame that a decision becomes; `None` where it has lost its object.
     fn frame_of(
-        &self, now: Nanos, cause: Sequence, decision: Decision,
+        &self,
+        now: Nanos,
+        cause: Sequence,
+        decision: Decision,
     ) -> Result<Option<Event<'static>>, StepError<S::Error>> {
         Ok(match decision {
             Decision::Order(strategy, p) => {
                 let checked = risk::check(&self.desk, &self.market, now, strategy, &p);
-                let verdict = checked.map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
+                let verdict = checked
+                    .map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
                 Some(match verdict {
                     Ok(()) => Event::OrderDecided(OrderDecided {
                         cause,
@@ -260,28 +343,63 @@ impl<S: Sink> Sequencer<S> {
                 })
             }
             Decision::Cancel(strategy, id) => {
-                let order = self.desk.orders().get(id).filter(|o| o.strategy == strategy && !o.cancelling);
+                let order = self
+                    .desk
+                    .orders()
+                    .get(id)
+                    .filter(|o| o.strategy == strategy && !o.cancelling);
                 order.map(|order| {
-                    Event::CancelDecided(CancelDecided { cause, strategy, instrument: order.instrument, order: id })
+                    Event::CancelDecided(CancelDecided {
+                        cause,
+                        strategy,
+                        instrument: order.instrument,
+                        order: id,
+                    })
                 })
             }
-            Decision::Timer(strategy, due, token) => Some(Event::TimerSet(TimerSet { cause, strategy, due, token })),
+            Decision::Timer(strategy, due, token) => Some(Event::TimerSet(TimerSet {
+                cause,
+                strategy,
+                due,
+                token,
+            })),
             Decision::Report(report) => Some(Event::ExecutionReport(report)),
             Decision::Halt(reason, active) => (self.desk.risk().halts.contains(&reason) != active)
-                .then_some(Event::HaltChanged(HaltChanged { cause, reason, active })),
+                .then_some(Event::HaltChanged(HaltChanged {
+                    cause,
+                    reason,
+                    active,
+                })),
         })
     }
 
     #[inline]
-    fn hash_if_due(&mut self, cause: Sequence, now: Nanos, event: &Event<'_>) -> Result<(), StepError<S::Error>> {
+    fn hash_if_due(
+        &mut self,
+        cause: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+    ) -> Result<(), StepError<S::Error>> {
         if !self.desk.has_session() {
             return Ok(());
         }
-        let (inputs, every) = (self.desk.stats().inputs, self.desk.config().state_hash_every);
+        let (inputs, every) = (
+            self.desk.stats().inputs,
+            self.desk.config().state_hash_every,
+        );
         let periodic = every != 0 && inputs.is_multiple_of(every) && inputs != 0;
         if periodic || matches!(event, Event::SessionEnd(_)) {
-            let hash = self.state_hash().map_err(|e| self.broken(cause, now, Kind::StateHash.number(), e))?;
-            self.emit(now, &Event::StateHash(StateHash { cause, inputs, hash: hash.to_hex().to_string() }))?;
+            let hash = self
+                .state_hash()
+                .map_err(|e| self.broken(cause, now, Kind::StateHash.number(), e))?;
+            self.emit(
+                now,
+                &Event::StateHash(StateHash {
+                    cause,
+                    inputs,
+                    hash: hash.to_hex().to_string(),
+                }),
+            )?;
         }
         Ok(())
     }
@@ -309,8 +427,14 @@ impl<S: Sink> Sequencer<S> {
             market: &'a Market,
             desk: &'a Desk,
         }
-        let whole = Whole { next: self.next, last_stamp: self.last_stamp, market: &self.market, desk: &self.desk };
-        rmp_serde::to_vec(&(crate::LOGIC_HASH, whole)).map_err(|e| EngineError::BadSnapshot(e.to_string()))
+        let whole = Whole {
+            next: self.next,
+            last_stamp: self.last_stamp,
+            market: &self.market,
+            desk: &self.desk,
+        };
+        rmp_serde::to_vec(&(crate::LOGIC_HASH, whole))
+            .map_err(|e| EngineError::BadSnapshot(e.to_string()))
     }
 
     /// A sequencer where a snapshot was taken.
@@ -321,7 +445,9 @@ impl<S: Sink> Sequencer<S> {
         let read = rmp_serde::from_slice::<(String, Restored)>(snapshot);
         let (logic_hash, state) = read.map_err(|e| EngineError::BadSnapshot(e.to_string()))?;
         if logic_hash != crate::LOGIC_HASH {
-            return Err(EngineError::BadSnapshot(format!("it was taken by build {logic_hash}")));
+            return Err(EngineError::BadSnapshot(format!(
+                "it was taken by build {logic_hash}"
+            )));
         }
         let mut restored = Self::new(sink);
         (restored.market, restored.desk) = (state.market, state.desk);
@@ -346,9 +472,25 @@ impl<S: Sink> Sequencer<S> {
     }
 
     #[cold]
-    fn broken(&self, sequence: Sequence, at: Nanos, kind: u16, source: EngineError) -> StepError<S::Error> {
+    fn runaway(&self, at: Nanos, limit: u32) -> StepError<S::Error> {
+        self.broken(self.next, at, 0, EngineError::RunawayStep { limit })
+    }
+
+    #[cold]
+    fn broken(
+        &self,
+        sequence: Sequence,
+        at: Nanos,
+        kind: u16,
+        source: EngineError,
+    ) -> StepError<S::Error> {
         let kind = Kind::from_number(kind).map_or("no frame yet", Kind::name);
-        StepError::Engine { sequence, at, kind, source }
+        StepError::Engine {
+            sequence,
+            at,
+            kind,
+            source,
+        }
     }
 
     /// The market.

@@ -13,7 +13,13 @@ pub trait Sink {
     ///
     /// # Errors
     /// As the sink has them.
-    fn frame(&mut self, sequence: Sequence, at: Nanos, tag: Tag, payload: &[u8]) -> Result<(), Self::Error>;
+    fn frame(
+        &mut self,
+        sequence: Sequence,
+        at: Nanos,
+        tag: Tag,
+        payload: &[u8],
+    ) -> Result<(), Self::Error>;
 
     /// The frame before was the last of its step.
     ///
@@ -50,7 +56,13 @@ pub struct MemorySink {
 impl Sink for MemorySink {
     type Error = Infallible;
 
-    fn frame(&mut self, sequence: Sequence, at: Nanos, tag: Tag, payload: &[u8]) -> Result<(), Infallible> {
+    fn frame(
+        &mut self,
+        sequence: Sequence,
+        at: Nanos,
+        tag: Tag,
+        payload: &[u8],
+    ) -> Result<(), Infallible> {
         self.frames.push((sequence, at, tag, payload.to_vec()));
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::{Strategy, View, Wishes, default_qty};
 use crate::error::EngineError;
 use crate::event::{BarClosed, Event};
 use crate::id::{InstrumentId, OrderId, Sequence};
-use crate::market::{BarRequest, BarSource, Instrument, Market};
+use crate::market::{BarRequest, Instrument, Market};
 use crate::number::{Decimals, Price, Qty};
 use crate::order::{OrderType, Side, TimeInForce};
 use crate::risk::Proposal;
@@ -69,7 +69,6 @@ impl Params {
             (Source::Bars, Some(instrument)) => vec![BarRequest {
                 instrument: instrument.clone(),
                 interval_ns: self.bar_s.saturating_mul(SECOND_NS),
-                source: BarSource::Trades,
             }],
             _ => Vec::new(),
         }
@@ -88,7 +87,10 @@ struct Average {
 
 impl Average {
     fn new(n: u32) -> Self {
-        Self { value: 0, factor: (2i64 << FACTOR_BITS) / (i64::from(n) + 1) }
+        Self {
+            value: 0,
+            factor: (2i64 << FACTOR_BITS) / (i64::from(n) + 1),
+        }
     }
 
     #[inline]
@@ -117,7 +119,10 @@ pub struct State {
 impl State {
     pub(super) fn new(params: &Params) -> Result<Self, String> {
         if params.fast == 0 || params.fast >= params.slow {
-            return Err(format!("fast must be at least 1 and below slow, found {} and {}", params.fast, params.slow));
+            return Err(format!(
+                "fast must be at least 1 and below slow, found {} and {}",
+                params.fast, params.slow
+            ));
         }
         if params.source == Source::Bars && (params.bar_s == 0 || params.instrument.is_none()) {
             return Err("source = \"bars\" needs an instrument and bar_s of at least 1".to_owned());
@@ -156,16 +161,26 @@ impl State {
 
 /// Checks a size parameter against the instrument's decimals.
 pub(super) fn bind_qty(qty: Option<Decimal>, decimals: Decimals) -> Result<Option<Qty>, String> {
-    let bound = qty.map(|qty| decimals.qty_from(qty)).transpose().map_err(|e| format!("qty: {e}"))?;
+    let bound = qty
+        .map(|qty| decimals.qty_from(qty))
+        .transpose()
+        .map_err(|e| format!("qty: {e}"))?;
     match bound {
-        Some(qty) if qty.0 <= 0 => Err(format!("qty must be positive, found {}", decimals.qty_decimal(qty))),
+        Some(qty) if qty.0 <= 0 => Err(format!(
+            "qty must be positive, found {}",
+            decimals.qty_decimal(qty)
+        )),
         bound => Ok(bound),
     }
 }
 
 impl Strategy for State {
     fn bind(&mut self, instrument: &Instrument) -> Result<bool, String> {
-        let wanted = self.params.instrument.as_ref().is_none_or(|name| *name == instrument.name);
+        let wanted = self
+            .params
+            .instrument
+            .as_ref()
+            .is_none_or(|name| *name == instrument.name);
         if !wanted || self.bound.is_some() {
             return Ok(false);
         }
@@ -176,33 +191,46 @@ impl Strategy for State {
 
     #[inline]
     fn evolve(
-        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
     ) -> Result<(), EngineError> {
         match event {
             Event::Quote(quote) => {
-                if self.params.source == Source::Quotes {
-                    if let Some(mid) = market.instrument(quote.instrument)?.quote().and_then(|top| top.twice_mid()) {
-                        self.tick(mid);
-                    }
+                if self.params.source == Source::Quotes
+                    && let Some(mid) = market
+                        .instrument(quote.instrument)?
+                        .quote()
+                        .and_then(|top| top.twice_mid())
+                {
+                    self.tick(mid);
                 }
             }
-            Event::BookDelta(update) | Event::BookSnapshot(update) => {
-                if self.params.source == Source::Book {
-                    let instrument = market.instrument(update.header.instrument)?;
-                    let live = instrument.book().and_then(|_| instrument.top());
-                    if let Some(mid) = live.and_then(|top| top.twice_mid()) {
-                        self.tick(mid);
-                    }
+            Event::BookDelta(update) | Event::BookSnapshot(update)
+                if self.params.source == Source::Book =>
+            {
+                let instrument = market.instrument(update.header.instrument)?;
+                let live = instrument.book().and_then(|_| instrument.top());
+                if let Some(mid) = live.and_then(|top| top.twice_mid()) {
+                    self.tick(mid);
                 }
             }
-            Event::BarClosed(BarClosed { close, interval_ns, .. }) => {
-                if *interval_ns == self.params.bar_s.saturating_mul(SECOND_NS) && self.is_tick(event) {
-                    self.tick(close.0.saturating_mul(2));
-                }
+            Event::BarClosed(BarClosed {
+                close, interval_ns, ..
+            }) if *interval_ns == self.params.bar_s.saturating_mul(SECOND_NS)
+                && self.is_tick(event) =>
+            {
+                self.tick(close.0.saturating_mul(2));
             }
             Event::OrderDecided(_) => self.working = Some(OrderId(sequence.0)),
-            Event::OrderDenied(_) => self.quiet_until = now.after(self.params.retry_ms.saturating_mul(1_000_000)),
-            Event::ExecutionReport(report) if self.working == Some(report.order) && report.state.is_final() => {
+            Event::OrderDenied(_) => {
+                self.quiet_until = now.after(self.params.retry_ms.saturating_mul(1_000_000))
+            }
+            Event::ExecutionReport(report)
+                if self.working == Some(report.order) && report.state.is_final() =>
+            {
                 self.working = None;
                 if report.state != crate::order::OrderState::Filled {
                     self.quiet_until = now.after(self.params.retry_ms.saturating_mul(1_000_000));
@@ -222,16 +250,29 @@ impl Strategy for State {
         let held = view.position(id).0;
         let above = self.fast.value > self.slow.value;
         if (above && held > 0)
-            || (self.fast.value < self.slow.value && (held < 0 || (!self.params.short && held == 0)))
+            || (self.fast.value < self.slow.value
+                && (held < 0 || (!self.params.short && held == 0)))
             || self.fast.value == self.slow.value
             || view.now < self.quiet_until
         {
             return;
         }
-        let Ok(instrument) = view.market.instrument(id) else { return };
-        let Some(size) = self.qty.or_else(|| default_qty(instrument, view.now)) else { return };
-        let target = if above { size.0 } else if self.params.short { -size.0 } else { 0 };
-        let change = target - held;
+        let Ok(instrument) = view.market.instrument(id) else {
+            return;
+        };
+        let Some(size) = self.qty.or_else(|| default_qty(instrument, view.now)) else {
+            return;
+        };
+        let target = if above {
+            size.0
+        } else if self.params.short {
+            -size.0
+        } else {
+            0
+        };
+        let Some(change) = target.checked_sub(held) else {
+            return;
+        };
         let side = if change > 0 { Side::Buy } else { Side::Sell };
         wishes.order(Proposal {
             instrument: id,
@@ -262,7 +303,19 @@ mod tests {
 
     #[test]
     fn parameters_that_can_not_work_are_refused() {
-        assert!(State::new(&Params { fast: 20, ..Params::default() }).is_err());
-        assert!(State::new(&Params { source: Source::Bars, ..Params::default() }).is_err());
+        assert!(
+            State::new(&Params {
+                fast: 20,
+                ..Params::default()
+            })
+            .is_err()
+        );
+        assert!(
+            State::new(&Params {
+                source: Source::Bars,
+                ..Params::default()
+            })
+            .is_err()
+        );
     }
 }

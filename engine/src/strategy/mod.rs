@@ -29,7 +29,11 @@ pub trait Strategy {
     /// # Errors
     /// [`EngineError`] when a number does not fit.
     fn evolve(
-        &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
     ) -> Result<(), EngineError>;
 
     /// Says what it wants after an event that it has folded.
@@ -61,6 +65,17 @@ macro_rules! registry {
                     $($name => Some(StrategyParams::$variant($module::Params::default())),)*
                     _ => None,
                 }
+            }
+
+            /// Reads the parameters of the strategy of that name; `None` when there is no such strategy.
+            ///
+            /// # Errors
+            /// As the deserializer has them.
+            pub fn read<'de, D: serde::Deserializer<'de>>(name: &str, params: D) -> Result<Option<Self>, D::Error> {
+                Ok(match name {
+                    $($name => Some(StrategyParams::$variant(Deserialize::deserialize(params)?)),)*
+                    _ => None,
+                })
             }
 
             /// The strategy's name.
@@ -116,8 +131,13 @@ fn default_qty(instrument: &Instrument, now: Nanos) -> Option<Qty> {
     let rules = instrument.rules_at(now)?;
     let price = instrument.top()?.side(crate::order::Side::Sell)?.price;
     let d = instrument.decimals();
-    let lot_value = d.notional(price, rules.lot_size).ok().filter(|value| value.0 > 0)?;
+    let lot_value = d
+        .notional(price, rules.lot_size)
+        .ok()
+        .filter(|value| value.0 > 0)?;
+    let lot = i128::from(rules.lot_size.0);
     let lots = (100 * pow10(MONEY_DECIMALS)?).checked_add(lot_value.0 - 1)? / lot_value.0;
-    let qty = i64::try_from(lots).ok()?.checked_mul(rules.lot_size.0)?;
-    Some(Qty(qty.max(rules.min_qty.0)))
+    let least = (i128::from(rules.min_qty.0) + lot - 1) / lot;
+    let qty = lots.max(least).checked_mul(lot)?;
+    i64::try_from(qty).ok().map(Qty)
 }

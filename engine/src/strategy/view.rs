@@ -24,13 +24,19 @@ impl<'a> View<'a> {
     /// What the strategy holds, signed.
     #[inline]
     pub fn position(&self, instrument: InstrumentId) -> Qty {
-        self.desk.ledger().position(self.strategy, instrument).map_or(Qty(0), |position| position.qty)
+        self.desk
+            .ledger()
+            .position(self.strategy, instrument)
+            .map_or(Qty(0), |position| position.qty)
     }
 
     /// The strategy's orders at work, oldest first.
     pub fn orders(&self) -> impl Iterator<Item = &'a Order> + use<'a> {
         let strategy = self.strategy;
-        self.desk.orders().iter().filter(move |order| order.strategy == strategy)
+        self.desk
+            .orders()
+            .iter()
+            .filter(move |order| order.strategy == strategy)
     }
 }
 

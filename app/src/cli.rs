@@ -1,0 +1,236 @@
+//! The command line.
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold());
+
+const AFTER: &str = "\
+Start here:
+  onetape demo                                            a day traded, killed, recovered and verified; no setup
+  onetape import --journal days/btc FILE...               put recorded market data on a tape
+  onetape backtest days/btc --strategy ema_cross --journal runs/ema
+  onetape verify runs/ema                                 prove that the run is what the inputs lead to
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 config, 4 data, 5 venue, 6 risk halt, 7 not reconciled, 8 verify mismatch, 9 timeout";
+
+/// One tape for live trading, paper trading, backtests and recovery.
+#[derive(Debug, Parser)]
+#[command(name = "onetape", version, styles = STYLES, after_help = AFTER, propagate_version = true)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Trade a generated day on paper, kill the process, recover it and verify everything
+    Demo(Demo),
+    /// Put recorded market data on a tape
+    Import(Import),
+    /// Put a generated, seeded day on a tape
+    Generate(Generate),
+    /// Run strategies over a tape with paper fills
+    Backtest(Backtest),
+    /// Decide everything again and compare it with the tape, byte for byte
+    Verify(Verify),
+    /// Rebuild the state that a tape leads to, without deciding anything
+    Recover(Journal),
+    /// Show what a tape holds: segments, ranges, counts, gaps, hashes
+    Info(Journal),
+    /// Show a tape's frames, or follow them as they are written
+    Tail(Tail),
+    /// Write a tape as Parquet tables
+    Export(Export),
+    /// Compress a tape's sealed segments
+    Archive(Archive),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Journal {
+    /// The journal's directory
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the demo keeps its journals; an earlier demo there is replaced
+    #[arg(long, default_value = "onetape-demo")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Recognised by content
+    Auto,
+    /// Raw Binance websocket recordings: "<local ns> <json>" a line, plain or gzip
+    Binance,
+    /// Quotes, trades and book levels, see docs/import.md
+    Csv,
+    /// Tardis incremental_book_L2, quotes or trades
+    Tardis,
+    /// Normalised JSON lines of best bid, best ask and trades
+    Barter,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The journal to write, new or to be continued
+    #[arg(long, value_name = "DIR")]
+    pub(crate) journal: PathBuf,
+    /// How the files are written
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) format: Format,
+    /// Count rows that can't be read instead of stopping at the first one
+    #[arg(long)]
+    pub(crate) lenient: bool,
+    /// Fee for providing liquidity, as a fraction of the notional, where the files name none (0.001 is 10 bps)
+    #[arg(long, value_name = "RATE")]
+    pub(crate) maker_fee: Option<rust_decimal::Decimal>,
+    /// Fee for taking liquidity, as a fraction of the notional
+    #[arg(long, value_name = "RATE")]
+    pub(crate) taker_fee: Option<rust_decimal::Decimal>,
+    /// The venue's name, where the files do not say it
+    #[arg(long)]
+    pub(crate) venue: Option<String>,
+    /// Names of numbered instruments, in order
+    #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
+    pub(crate) instruments: Vec<String>,
+    /// The files, in the order of time
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// The journal to write; it must be new
+    #[arg(long, value_name = "DIR")]
+    pub(crate) journal: PathBuf,
+    /// The same seed gives the same bytes on every machine
+    #[arg(long)]
+    pub(crate) seed: u64,
+    /// How many market events, about
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) events: u64,
+    /// What kind of day; 'list' shows them
+    #[arg(long, default_value = "mixed", value_name = "NAME")]
+    pub(crate) scenario: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backtest {
+    /// The journal whose inputs are replayed
+    pub(crate) dir: PathBuf,
+    /// Strategies, limits and paper venue, as TOML
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["strategy", "set"])]
+    pub(crate) config: Option<PathBuf>,
+    /// One strategy with its defaults
+    #[arg(long, value_name = "NAME")]
+    pub(crate) strategy: Option<String>,
+    /// A parameter of the strategy, or of the session with a dot: fast=12, risk.price_collar_bps=50
+    #[arg(long, value_name = "KEY=VALUE", requires = "strategy")]
+    pub(crate) set: Vec<String>,
+    /// Write every frame here; a run that was killed goes on where it stopped
+    #[arg(long, value_name = "OUT")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Replay no faster than this many inputs a second, to watch it with 'tail --follow'
+    #[arg(long, value_name = "INPUTS_PER_SECOND")]
+    pub(crate) pace: Option<u64>,
+    /// A snapshot of the state after each this many inputs, for a fast recovery; 0 for none
+    #[arg(long, default_value_t = 1_000_000, value_name = "INPUTS")]
+    pub(crate) snapshot_every: u64,
+    /// What a frame survives once it is written
+    #[arg(long, value_enum, default_value = "process")]
+    pub(crate) durability: DurabilityName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityName {
+    /// A crash of the process
+    Process,
+    /// A power cut, but for the last millisecond or so
+    Interval,
+    /// A power cut, but for what one flush takes
+    Group,
+    /// A power cut; each frame waits for the disk
+    Each,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The journal
+    pub(crate) dir: PathBuf,
+    /// Verify with another parameter, to see where the run would first differ
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// The journal
+    pub(crate) dir: PathBuf,
+    /// Wait for more frames until the journal is closed
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How many of the last frames that fit
+    #[arg(long, short = 'n', default_value_t = 20, conflicts_with_all = ["all", "from"])]
+    pub(crate) lines: usize,
+    /// Every frame that fits
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// From this sequence on
+    #[arg(long, value_name = "SEQUENCE")]
+    pub(crate) from: Option<u64>,
+    /// At most this many frames
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+    /// Frames of these kinds only
+    #[arg(long, value_delimiter = ',', value_name = "KIND,...")]
+    pub(crate) kind: Vec<String>,
+    /// Frames about this instrument only
+    #[arg(long, value_name = "VENUE:SYMBOL")]
+    pub(crate) instrument: Option<String>,
+    /// Frames about this order only
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) order: Option<u64>,
+    /// With --follow: give up after this many seconds without a new frame
+    #[arg(long, value_name = "SECONDS", requires = "follow")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[cfg_attr(not(feature = "export"), expect(dead_code, reason = "read where the verb is built in"))]
+pub(crate) struct Export {
+    /// The journal
+    pub(crate) dir: PathBuf,
+    /// Where the tables go; a new or empty directory
+    #[arg(long, value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// Tables of these kinds only
+    #[arg(long, value_delimiter = ',', value_name = "KIND,...")]
+    pub(crate) kinds: Vec<String>,
+    /// Replace an earlier export
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Archive {
+    /// The journal
+    pub(crate) dir: PathBuf,
+    /// Zstandard level, 1 to 22
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub(crate) level: i32,
+}

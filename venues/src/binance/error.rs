@@ -1,0 +1,76 @@
+//! What can be wrong with a message.
+use onetape_engine::number::NumberError;
+
+/// A message that can't be used, and why. The texts name the field as the venue spells it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not JSON, or not an object.
+    #[error("not a json object: {0}")]
+    NotJson(String),
+    /// JSON, but of no kind that this codec reads.
+    #[error("'{0}' is not a message that is read: expected depthUpdate, bookTicker, trade or a depth snapshot")]
+    UnknownMessage(String),
+    /// A field that the kind of message must have.
+    #[error("a {message} without field '{field}'")]
+    Missing {
+        /// The kind of message.
+        message: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// A field of another form.
+    #[error("field '{field}' is {value}: expected {expected}")]
+    BadField {
+        /// The field.
+        field: &'static str,
+        /// Its value, shortened.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A price or quantity that the instrument's decimals can't hold.
+    #[error("field '{field}' is {value}: {why}")]
+    Number {
+        /// The field.
+        field: &'static str,
+        /// Its value, shortened.
+        value: String,
+        /// What is wrong with it.
+        why: NumberError,
+    },
+}
+
+impl DecodeError {
+    /// The field that is wrong, as the venue spells it; "message" where it is the whole.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            DecodeError::NotJson(_) | DecodeError::UnknownMessage(_) => "message",
+            DecodeError::Missing { field, .. }
+            | DecodeError::BadField { field, .. }
+            | DecodeError::Number { field, .. } => field,
+        }
+    }
+
+    /// The value that is wrong, shortened; empty where there is none.
+    pub fn value(&self) -> &str {
+        match self {
+            DecodeError::NotJson(_) | DecodeError::Missing { .. } => "",
+            DecodeError::UnknownMessage(value)
+            | DecodeError::BadField { value, .. }
+            | DecodeError::Number { value, .. } => value,
+        }
+    }
+
+    pub(super) fn bad(field: &'static str, value: &str, expected: &'static str) -> Self {
+        DecodeError::BadField { field, value: short(value), expected }
+    }
+
+    pub(super) fn number(field: &'static str, value: &str, why: NumberError) -> Self {
+        DecodeError::Number { field, value: short(value), why }
+    }
+}
+
+/// At most 60 characters of a text from outside.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(60).collect()
+}
