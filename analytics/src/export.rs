@@ -27,9 +27,9 @@ pub struct ExportOptions {
 }
 
 impl ExportOptions {
-    /// A balance: four busy tables hold about 80 MB of rows at this, and the footers that Parquet keeps in memory until a
-    /// file ends (some 50 KB a row group) come to 40 MB for each hundred million rows.
-    pub const BATCH_ROWS: usize = 131_072;
+    /// A balance: a day with all tables busy takes some 140 MB at this, and what Parquet keeps in memory of each row group
+    /// until its file ends (about 50 KB) comes to 80 MB for each hundred million rows.
+    pub const BATCH_ROWS: usize = 65_536;
     /// The most that `batch_rows` may be.
     pub const BATCH_ROWS_MAX: usize = 16 << 20;
 
@@ -78,7 +78,7 @@ pub fn export(options: &ExportOptions, progress: &mut dyn FnMut(u64)) -> Result<
     let mut reader = Reader::open(&options.journal)?;
     let staging = Staging::prepare(&options.out, options.overwrite)?;
     let mut tables = Tables::create(&staging.dir(), &kinds)?;
-    let (mut names, mut frames) = (Names::default(), 0);
+    let (mut names, mut frames) = (Names::default(), 0u64);
     let fail = |sequence: u64, e: &RowError| Error::Frame {
         journal: options.journal.clone(),
         sequence,
@@ -90,7 +90,7 @@ pub fn export(options: &ExportOptions, progress: &mut dyn FnMut(u64)) -> Result<
             AddError::File(e) => e,
         })?;
         frames += 1;
-        if frames % PROGRESS_EVERY == 0 {
+        if frames.is_multiple_of(PROGRESS_EVERY) {
             progress(frames);
         }
     }
@@ -120,6 +120,10 @@ fn checked(options: &ExportOptions) -> Result<Vec<Kind>, Error> {
     let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().ok() == Some(a));
     if same(&options.out, &options.journal) {
         return Err(Error::SameDirectory { out: options.out.clone() });
+    }
+    if options.out.exists() && !options.out.is_dir() {
+        let found = format!("the file {}", options.out.display());
+        return Err(Error::Option { option: "out", expected: "a directory", found });
     }
     Ok(kinds)
 }

@@ -77,15 +77,15 @@ impl Staging {
     /// afterwards comes from one journal.
     pub(crate) fn publish(mut self, files: &[String]) -> Result<(), Error> {
         let dir = self.dir();
+        for file in files {
+            let path = self.out.join(file);
+            fs::rename(dir.join(file), &path).at("give a name to", &path)?;
+        }
         for table in schema() {
             let path = self.out.join(table.file_name());
             if !files.contains(&table.file_name()) && path.exists() {
                 fs::remove_file(&path).at("remove", &path)?;
             }
-        }
-        for file in files {
-            let path = self.out.join(file);
-            fs::rename(dir.join(file), &path).at("give a name to", &path)?;
         }
         self.published = true;
         self.clear();

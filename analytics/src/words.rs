@@ -48,7 +48,7 @@ pub(crate) const fn venue_reason(reason: VenueReason) -> &'static str {
     }
 }
 
-/// The fixed layout has a byte, no word; the word is the one that `onetape tail` prints.
+/// The fixed layout has a byte, no word; the word is the one that commands print.
 pub(crate) const fn aggressor(aggressor: Aggressor) -> &'static str {
     match aggressor {
         Aggressor::Unknown => "unknown",

@@ -1,4 +1,6 @@
 //! A failed export says why in one sentence and leaves nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
 mod common;
 
 use common::{Tape, every_kind, read, record_day};
@@ -81,6 +83,8 @@ fn a_journal_that_is_missing_or_is_the_output_is_refused() {
     assert_eq!(names(&journal), before);
     let options = ExportOptions { kinds: Some(Vec::new()), ..ExportOptions::new(&journal, &out) };
     assert!(matches!(fails(&options), Error::Option { option: "kinds", .. }));
+    let file = journal.join("0000000000000000.seg");
+    assert!(fails(&ExportOptions::new(&journal, &file)).to_string().starts_with("out: expected a directory, found the file"));
     let options = ExportOptions { batch_rows: 0, ..ExportOptions::new(&journal, &out) };
     assert!(matches!(fails(&options), Error::Option { option: "batch_rows", .. }));
 }

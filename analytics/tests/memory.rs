@@ -1,4 +1,6 @@
 //! Memory is bounded by the batch, not by the journal.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
 mod common;
 
 use common::record_day;

@@ -1,4 +1,6 @@
 //! docs/export-schema.md says what the code writes. `ONETAPE_UPDATE_DOCS=1` writes its tables anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
 use onetape_analytics::{Column, Table, schema};
 use std::fmt::Write;
 use std::path::Path;

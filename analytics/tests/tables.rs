@@ -1,4 +1,6 @@
 //! What is in the tables is what is on the tape, to the last digit.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
 mod common;
 
 use common::{MIDNIGHT, every_kind, expected_rows, read, record_day, run_day};

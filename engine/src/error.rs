@@ -1,6 +1,7 @@
 //! What can go wrong in the core. Nothing here is guessed away: the driver stops and says where.
 use crate::id::InstrumentId;
 use crate::number::NumberError;
+use crate::time::Nanos;
 
 /// A frame's payload that is not of its kind's form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +85,12 @@ pub enum EngineError {
         kind: &'static str,
         /// What the frame claims to be.
         derived: bool,
+    },
+    /// A stamp before the one of the frame before it.
+    #[error("time runs back: the frame before is at {} ns", last.0)]
+    TimeRunsBack {
+        /// The stamp of the frame before.
+        last: Nanos,
     },
     /// One input or one instant led to too many derived frames.
     #[error(

@@ -383,7 +383,8 @@ impl Reader {
     /// Goes to the segment after a seal, if it is there.
     fn follow(&mut self, reason: SealReason) -> Result<bool, Error> {
         let mut next = self.next_segment();
-        if !matches!(next, Ok(Some(_))) {
+        // Not there yet, or torn, or not what follows; what is wrong with a whole one is an error at once.
+        if matches!(next, Ok(None) | Err(Error::Header { .. })) {
             if !self.is_promised()? {
                 return Ok(false);
             }

@@ -277,9 +277,15 @@ fn count_discarded(entry: &Entry, last: &Header, next_sequence: u64) -> (u64, u6
     while let Some(frame) = cursor.peek() {
         cursor.advance(&frame);
     }
-    let whole = cursor.next_sequence - first;
-    let bytes = (cursor.offset - SEGMENT_HEADER) as u64 + cursor.remains(true);
-    (bytes, whole + cursor.frames_beyond())
+    let (whole, bytes) = (
+        cursor.next_sequence - first,
+        (cursor.offset - SEGMENT_HEADER) as u64,
+    );
+    match cursor.remains(true) {
+        // A segment that was prepared and not begun, mostly.
+        0 => (bytes, whole),
+        rest => (bytes + rest, whole + cursor.frames_beyond()),
+    }
 }
 
 fn damage(walked: &Walked, what: Damage) -> Error {
@@ -342,15 +348,12 @@ pub(crate) fn recover(dir: &Path, verify_bytes: u64) -> Result<Recovered, Error>
             break;
         }
         verified += cursor.next_sequence - header.base_sequence;
-        let is_durable = cursor.next_sequence <= durable;
         let what = match (walked.found, next_base) {
             (Found::Seal(_), None) => None,
             (Found::Seal(_), Some(base)) if base == cursor.next_sequence => None,
-            // The next segment proves that only the seal of this one did not reach the disk.
-            (found @ (Found::Nothing | Found::Bad(_)), Some(base))
-                if base == cursor.next_sequence
-                    && !walked.view.archived
-                    && (matches!(found, Found::Nothing) || !is_durable) =>
+            // The next segment proves that nothing but the seal of this one is missing.
+            (Found::Nothing | Found::Bad(_), Some(base))
+                if base == cursor.next_sequence && !walked.view.archived =>
             {
                 cuts.push(walked.cut(SealReason::Roll));
                 None
@@ -367,11 +370,11 @@ pub(crate) fn recover(dir: &Path, verify_bytes: u64) -> Result<Recovered, Error>
             (_, None) => Some(Damage::Overrun),
         };
         if let Some(what) = what {
-            // An archive was whole and on disk when it got its name.
-            if walked.view.archived {
-                return Err(damage(&walked, what));
-            }
             if !matches!(walked.found, Found::Seal(_)) {
+                // An archive was whole and on disk when it got its name.
+                if walked.view.archived {
+                    return Err(damage(&walked, what));
+                }
                 cuts.push(walked.cut(SealReason::Recovered));
             }
             // In the last segment, "ends at" says more than what the bytes there look like.
@@ -430,7 +433,9 @@ pub(crate) fn recover(dir: &Path, verify_bytes: u64) -> Result<Recovered, Error>
     };
     if !matches!(last.found, Found::Seal(_)) {
         recovery.dropped_bytes = last.cursor.remains(true);
-        recovery.dropped_frames_beyond = last.cursor.frames_beyond();
+        if recovery.dropped_bytes > 0 {
+            recovery.dropped_frames_beyond = last.cursor.frames_beyond();
+        }
     }
     let mut discarded: Vec<Entry> = heads.drain(end..).map(|h| h.entry).collect();
     discarded.extend(rest);

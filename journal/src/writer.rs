@@ -618,7 +618,9 @@ mod tests {
             Durability::Group,
             Durability::Each,
         ] {
-            let dir = tempfile::tempdir().unwrap();
+            // In memory if possible: this is not about the disk's pace.
+            let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+            let dir = dir.unwrap();
             let options = Options {
                 durability,
                 ..Options::default()

@@ -104,6 +104,33 @@ fn a_damaged_archive_is_refused_whichever_bit_it_is() {
 }
 
 #[test]
+fn a_damaged_archive_beyond_the_durable_record_is_refused_too() {
+    // Nothing was ever synced, but an archive was on disk before it had its name.
+    let dir = scratch();
+    let mut numbers = Numbers(33);
+    let mut writer = Writer::create(dir.path(), SMALL).unwrap();
+    for _ in 0..300 {
+        append(&mut writer, &mut numbers, 150);
+    }
+    archive::compress_sealed(dir.path(), 1).unwrap();
+    drop(writer);
+    let path = dir.path().join("0000000000000002.seg.zst");
+    let good = std::fs::read(&path).unwrap();
+    for at in [20, 600] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&path, &bad).unwrap();
+        let (found, end) = read_all(dir.path());
+        assert!(!found.is_empty() && matches!(end, Err(Error::Archive { .. })));
+        let refusal = Writer::open(dir.path(), SMALL).unwrap_err();
+        assert!(matches!(refusal, Error::Archive { .. }), "{refusal}");
+    }
+    std::fs::write(&path, &good).unwrap();
+    let (_, recovery) = Writer::open(dir.path(), SMALL).unwrap();
+    assert_eq!(recovery.last_sequence, 300);
+}
+
+#[test]
 fn a_damaged_segment_is_not_archived() {
     let dir = scratch();
     let mut writer = Writer::create(dir.path(), SMALL).unwrap();

@@ -236,7 +236,7 @@ fn seek_goes_anywhere_across_lives_and_archived_and_mapped_segments() {
 #[test]
 fn a_writer_that_stops_early_leaves_nothing_half_made() {
     for frames in [0u64, 4_000, 14_000, 60_000] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         for durability in [Durability::Process, Durability::Group] {
             let _ = std::fs::remove_dir_all(dir.path());
             let options = Options {
@@ -287,7 +287,10 @@ fn a_sync_that_fails_is_not_tried_again() {
     ));
     assert!(matches!(writer.close(), Err(Error::Poisoned { .. })));
     let (_, recovery) = Writer::open(dir.path(), SMALL).unwrap();
-    assert_eq!((recovery.last_sequence, recovery.durable_sequence), (100, 0));
+    assert_eq!(
+        (recovery.last_sequence, recovery.durable_sequence),
+        (100, 0)
+    );
 }
 
 #[test]

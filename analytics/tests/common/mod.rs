@@ -181,9 +181,6 @@ pub(crate) fn config() -> SessionConfig {
 
 /// Runs the strategies over a recorded day into `journal`.
 pub(crate) fn run_day(source: &Path, journal: &Path) -> Summary {
-    if !journal.exists() {
-        Writer::create(journal, Options::default()).unwrap().close().unwrap();
-    }
     let options = BacktestOptions { journal: Some(journal.to_path_buf()), ..BacktestOptions::new(source, config()) };
     backtest(&options, &mut |_, _| {}).unwrap()
 }

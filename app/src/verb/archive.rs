@@ -5,6 +5,8 @@ use crate::output;
 use onetape_journal::archive;
 
 pub(crate) fn run(args: &Archive, json: bool) -> Result<Exit, Failure> {
+    // Says that there is no journal where there is none.
+    onetape_journal::describe(&args.dir)?;
     let archived = archive::compress_sealed(&args.dir, args.level)?;
     if json {
         let rows = archived.iter().map(|a| serde_json::json!({ "segment": a.segment, "bytes": a.raw_bytes, "archived_bytes": a.packed_bytes }));

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Export, json: bool) -> Result<Exit, Failure> {
     };
     let bar = progress::counter("frames");
     let report = onetape_analytics::export(&options, &mut |frames| bar.set_position(frames))
-        .map_err(|e| Failure::new(if e.is_data() { Exit::Data } else { Exit::Failure }, e))?;
+        .map_err(failure)?;
     bar.finish_and_clear();
     if json {
         output::json(&report)?;
@@ -28,4 +28,16 @@ pub(crate) fn run(args: &Export, json: bool) -> Result<Exit, Failure> {
         output::line(output::table(&["table", "rows", "size"], 1, rows.collect()))?;
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(feature = "export")]
+fn failure(error: onetape_analytics::Error) -> Failure {
+    use onetape_analytics::Error as E;
+    let exit = match error {
+        E::Journal(journal) => return journal.into(),
+        E::Frame { .. } => Exit::Data,
+        E::NotEmpty { .. } | E::SameDirectory { .. } | E::Option { .. } => Exit::Usage,
+        _ => Exit::Failure,
+    };
+    Failure::new(exit, error)
 }

@@ -174,6 +174,12 @@ impl Lane {
                     .to_owned(),
             );
         }
+        let beyond = report.states_beyond_snapshot;
+        if beyond > 0 {
+            report.notes.push(format!(
+                "in {beyond} states of the book the best bid or ask lay beyond the snapshot's last level: levels there that have not changed since are not known"
+            ));
+        }
         if lost > 0 {
             report.notes.push(format!("{lost} updates without a snapshot were not kept"));
         }
@@ -207,6 +213,8 @@ impl Record {
         if instrument.book().is_some() {
             self.book_lost = false;
             if let Some(top) = instrument.top() {
+                let known = tape.reaches.get(&instrument.id()).is_none_or(|reach| reach.holds(&top));
+                self.report.states_beyond_snapshot += u64::from(!known);
                 self.agreement.book(instrument.book_last_id(), top);
             }
             return;

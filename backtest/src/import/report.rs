@@ -80,6 +80,9 @@ pub struct InstrumentReport {
     pub updates_dropped: u64,
     /// Of these, updates that still wait for a snapshot at the end.
     pub updates_waiting: u64,
+    /// States of the book whose best bid or ask lay beyond the last level of the snapshot: a venue's snapshot is cut, and
+    /// levels there that have not changed since are not known.
+    pub states_beyond_snapshot: u64,
     /// How often the book was lost.
     pub gaps: u64,
     /// The first few of them.

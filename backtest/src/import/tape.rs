@@ -1,10 +1,12 @@
 //! The journal that is written, and the engine's own market folded beside it.
 use super::error::ImportError;
-use onetape_engine::event::{Event, Kind};
-use onetape_engine::id::Sequence;
-use onetape_engine::market::Market;
+use onetape_engine::event::{BookUpdate, Event, Kind, Level};
+use onetape_engine::id::{InstrumentId, Sequence};
+use onetape_engine::market::{Market, Top};
+use onetape_engine::number::Price;
 use onetape_engine::time::Nanos;
 use onetape_journal::{Error as JournalError, Options, Reader, Tag, Writer};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a journal holds before an import.
@@ -17,6 +19,32 @@ pub(super) struct Existing {
     pub(super) last_ns: u64,
     /// Identities of the sources in it.
     pub(super) sources: Vec<String>,
+    /// How far the last book snapshots reached.
+    pub(super) reaches: BTreeMap<InstrumentId, Reach>,
+}
+
+/// The lowest bid and the highest ask of a snapshot. A venue's snapshot is cut: levels beyond it that have not changed
+/// since are not known.
+#[derive(Clone, Copy)]
+pub(super) struct Reach {
+    lowest_bid: Option<Price>,
+    highest_ask: Option<Price>,
+}
+
+impl Reach {
+    pub(super) fn of(snapshot: &BookUpdate<'_>) -> Self {
+        let prices = |levels: &[Level]| levels.iter().map(|level| level.price).collect::<Vec<_>>();
+        Self {
+            lowest_bid: prices(snapshot.bids).into_iter().min(),
+            highest_ask: prices(snapshot.asks).into_iter().max(),
+        }
+    }
+
+    /// Whether both best prices lie where the snapshot knew every level.
+    pub(super) fn holds(&self, top: &Top) -> bool {
+        self.lowest_bid.is_some_and(|low| low <= top.bid.price)
+            && self.highest_ask.is_some_and(|high| top.ask.price <= high)
+    }
 }
 
 impl Existing {
@@ -37,6 +65,9 @@ impl Existing {
                 Event::SessionStart(_) => {
                     return Err(ImportError::SessionInJournal { journal: dir.to_path_buf(), sequence });
                 }
+                Event::BookSnapshot(snapshot) => {
+                    existing.reaches.insert(snapshot.header.instrument, Reach::of(snapshot));
+                }
                 Event::DataSource(source) => existing.sources.push(source.identity.clone()),
                 _ => {}
             }
@@ -56,6 +87,7 @@ pub(super) struct Tape {
     writer: Option<Writer>,
     undo: Undo,
     pub(super) market: Market,
+    pub(super) reaches: BTreeMap<InstrumentId, Reach>,
     pub(super) last_ns: u64,
     pub(super) last_sequence: u64,
     pub(super) frames: u64,
@@ -101,6 +133,7 @@ impl Tape {
             writer: Some(writer),
             undo,
             market: existing.market,
+            reaches: existing.reaches,
             last_ns: existing.last_ns,
             last_sequence: existing.frames,
             frames: 0,
@@ -117,6 +150,9 @@ impl Tape {
         self.market
             .evolve(Sequence(sequence), Nanos(stamp_ns), event)
             .map_err(|source| ImportError::Engine { sequence, source })?;
+        if let Event::BookSnapshot(snapshot) = event {
+            self.reaches.insert(snapshot.header.instrument, Reach::of(snapshot));
+        }
         let kind = event.kind();
         self.payload.clear();
         event.encode(&mut self.payload);

@@ -191,7 +191,7 @@ fn l2(dir: &Path) {
     }
     for (name, journal) in feeds {
         let levels = count_levels(&journal);
-        for (what, strategy) in [("do-nothing", None), ("market maker", params("market_maker"))] {
+        for (what, strategy) in [("do-nothing", None), ("market maker", Some(close_market_maker()))] {
             let config = session(strategy);
             let mut last = replay(&journal, &config, u64::MAX);
             let rate = median(RUNS, || {
@@ -206,6 +206,15 @@ fn l2(dir: &Path) {
             );
         }
     }
+}
+
+/// A market maker a few ticks from the mid that follows every move of it.
+fn close_market_maker() -> StrategyParams {
+    let mut params = params("market_maker").expect("a registered strategy");
+    if let StrategyParams::MarketMaker(params) = &mut params {
+        (params.half_spread_cbps, params.requote_cbps, params.skew_cbps) = (1, 0, 1);
+    }
+    params
 }
 
 fn import(file: &Path, journal: &Path) {

@@ -209,6 +209,12 @@ impl<S: Sink> Sequencer<S> {
         let (now, kind) = (Nanos(frame.timestamp_ns), frame.tag.kind());
         let event = Event::decode(kind, frame.payload)
             .map_err(|e| self.broken(sequence, now, kind, e.into()))?;
+        if now < self.last_stamp {
+            let source = EngineError::TimeRunsBack {
+                last: self.last_stamp,
+            };
+            return Err(self.broken(sequence, now, kind, source));
+        }
         let derived = frame.tag.is_derived();
         if !event.kind().can_be(derived) {
             let kind_name = event.kind().name();

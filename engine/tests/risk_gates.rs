@@ -1,0 +1,538 @@
+//! Each gate blocks where it should, with the value and the limit that the tape will show, and exits pass the gates that
+//! guard new risk. One order is the yardstick: buy 1 of X at 100.01, which every gate lets through.
+#![allow(clippy::unwrap_used, reason = "tests")]
+mod common;
+use common::{MS, NOON, Rig, X, fees, instrument, quiet_session, rules, silent};
+use onetape_engine::event::{
+    Event, ExecutionReport, HaltChanged, MarketStatus, OrderDecided, TradingRules, TradingStatus,
+};
+use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
+use onetape_engine::number::{Money, Price, Qty};
+use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
+use onetape_engine::risk::{Denial, Gate, HaltReason, Limits, Proposal, check};
+use onetape_engine::session::SessionConfig;
+use onetape_engine::time::Nanos;
+use rust_decimal::Decimal;
+
+const NOW: u64 = NOON + 5 * MS;
+const ME: StrategyId = StrategyId(0);
+const OTHER: StrategyId = StrategyId(1);
+
+fn limit(instrument: InstrumentId, side: Side, price: i64, qty: i64) -> Proposal {
+    Proposal {
+        instrument,
+        side,
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::GoodTillCancel,
+        price: Price(price),
+        qty: Qty(qty),
+    }
+}
+
+fn market(side: Side, qty: i64) -> Proposal {
+    Proposal {
+        order_type: OrderType::Market,
+        time_in_force: TimeInForce::ImmediateOrCancel,
+        ..limit(X, side, 0, qty)
+    }
+}
+
+/// Buy 1 of X at 100.01.
+fn yardstick() -> Proposal {
+    limit(X, Side::Buy, 10_001, 1_000)
+}
+
+/// Sell 1 of X at 99.99.
+fn exit() -> Proposal {
+    limit(X, Side::Sell, 9_999, 1_000)
+}
+
+/// Two strategies, instruments paper:X, paper:Y and other:Z, all quoted 99.99 x 10 to 100.01 x 10.
+fn desk(edit: impl FnOnce(&mut SessionConfig)) -> Rig {
+    let mut config = quiet_session();
+    config.strategies.push(silent("t"));
+    edit(&mut config);
+    let mut rig = Rig::new(config);
+    for (id, venue, symbol) in [(1, "paper", "Y"), (2, "other", "Z")] {
+        rig.input(NOON, &instrument(id, venue, symbol));
+        rig.input(NOON, &Event::TradingRules(rules(id)));
+        rig.input(NOON, &Event::FeeSchedule(Box::new(fees(id, 0, 0))));
+    }
+    for id in 0..3 {
+        rig.quote_of(NOON, id, (9_999, 10_000), (10_001, 10_000));
+    }
+    rig
+}
+
+fn limited(edit: impl FnOnce(&mut Limits)) -> Rig {
+    let mut limits = Limits::default();
+    edit(&mut limits);
+    desk(|config| config.risk.each_strategy = limits)
+}
+
+fn asked(rig: &Rig, strategy: StrategyId, order: &Proposal, at: u64) -> Result<(), Denial> {
+    let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
+    check(desk, market, Nanos(at), strategy, order).unwrap()
+}
+
+fn ask(rig: &Rig, order: &Proposal) -> Result<(), Denial> {
+    asked(rig, ME, order, NOW)
+}
+
+fn denied(gate: Gate, value: &str, limit: &str) -> Result<(), Denial> {
+    let number = |text: &str| text.parse::<Decimal>().unwrap();
+    Err(Denial {
+        gate,
+        value: number(value),
+        limit: number(limit),
+    })
+}
+
+/// Puts an order at work that nothing fills before a heartbeat.
+fn work(rig: &mut Rig, at: u64, strategy: StrategyId, order: &Proposal) -> OrderId {
+    let decided = OrderDecided {
+        cause: Sequence(1),
+        strategy,
+        instrument: order.instrument,
+        side: order.side,
+        order_type: order.order_type,
+        time_in_force: order.time_in_force,
+        price: order.price,
+        qty: order.qty,
+    };
+    OrderId(rig.derive(at, &Event::OrderDecided(decided)).0)
+}
+
+/// Lets a strategy hold `qty` thousandths, bought or sold at the quote.
+fn hold(rig: &mut Rig, strategy: StrategyId, instrument: InstrumentId, qty: i64) {
+    let at = rig.sequencer.last_stamp().0;
+    let (side, price) = if qty > 0 {
+        (Side::Buy, 10_001)
+    } else {
+        (Side::Sell, 9_999)
+    };
+    work(
+        rig,
+        at,
+        strategy,
+        &limit(instrument, side, price, qty.abs()),
+    );
+    rig.heartbeat(at + MS);
+    let position = rig.sequencer.desk().ledger().position(strategy, instrument);
+    assert_eq!(position.unwrap().qty, Qty(qty));
+}
+
+fn halt(rig: &mut Rig, reason: HaltReason, active: bool) {
+    let at = rig.sequencer.last_stamp().0;
+    let cause = Sequence(1);
+    rig.derive(
+        at,
+        &Event::HaltChanged(HaltChanged {
+            cause,
+            reason,
+            active,
+        }),
+    );
+}
+
+#[test]
+fn the_yardstick_passes_every_gate() {
+    assert_eq!(ask(&desk(|_| {}), &yardstick()), Ok(()));
+}
+
+#[test]
+fn schedule_no_rules_or_no_fees_in_force_means_no_trading() {
+    let schedule = denied(Gate::Schedule, "0", "1");
+    let mut rig = desk(|_| {});
+    for id in 3..5 {
+        rig.input(NOON, &instrument(id, "paper", &format!("W{id}")));
+        rig.quote_of(NOON, id, (9_999, 10_000), (10_001, 10_000));
+    }
+    rig.input(NOON, &Event::TradingRules(rules(3)));
+    rig.input(NOON, &Event::FeeSchedule(Box::new(fees(4, 0, 0))));
+    for id in 3..5 {
+        assert_eq!(
+            ask(&rig, &limit(InstrumentId(id), Side::Buy, 10_001, 1)),
+            schedule
+        );
+    }
+    // A schedule that is known but not yet in force is none.
+    let mut later = fees(3, 0, 0);
+    later.effective_from = Nanos(NOW + 1);
+    rig.input(NOON, &Event::FeeSchedule(Box::new(later)));
+    let order = limit(InstrumentId(3), Side::Buy, 10_001, 1);
+    assert_eq!(ask(&rig, &order), schedule);
+    assert_eq!(asked(&rig, ME, &order, NOW + 1), Ok(()));
+}
+
+#[test]
+fn market_open_a_halted_market_takes_no_order() {
+    let mut rig = desk(|_| {});
+    let status = MarketStatus {
+        instrument: X,
+        status: TradingStatus::Halted,
+    };
+    rig.input(NOON, &Event::MarketStatus(status));
+    assert_eq!(ask(&rig, &yardstick()), denied(Gate::MarketOpen, "0", "1"));
+}
+
+#[test]
+fn fresh_data_neither_old_nor_crossed_data_trades() {
+    let mut rig = desk(|config| config.risk.max_data_age_ms = 5);
+    assert_eq!(ask(&rig, &yardstick()), Ok(()));
+    let late = asked(&rig, ME, &yardstick(), NOW + MS);
+    assert_eq!(late, denied(Gate::FreshData, "6", "5"));
+    rig.quote(NOON, (10_001, 1), (10_001, 1));
+    assert_eq!(ask(&rig, &yardstick()), denied(Gate::FreshData, "0", "1"));
+}
+
+fn with_rules(edit: impl FnOnce(&mut TradingRules)) -> Rig {
+    let mut rig = desk(|config| config.risk.price_collar_bps = 1_000_000);
+    let mut changed = rules(0);
+    edit(&mut changed);
+    rig.input(NOON, &Event::TradingRules(changed));
+    rig
+}
+
+#[test]
+fn price_grid_prices_lie_on_the_tick_and_within_bounds() {
+    let rig = with_rules(|rules| {
+        (rules.tick_size, rules.min_price, rules.max_price) =
+            (Price(5), Price(9_000), Price(11_000));
+    });
+    let at = |price| ask(&rig, &limit(X, Side::Buy, price, 1_000));
+    assert_eq!(at(10_000), Ok(()));
+    assert_eq!(at(10_001), denied(Gate::PriceGrid, "100.01", "0.05"));
+    assert_eq!(at(8_995), denied(Gate::PriceGrid, "89.95", "90.00"));
+    assert_eq!(at(11_005), denied(Gate::PriceGrid, "110.05", "110.00"));
+    assert_eq!(ask(&rig, &market(Side::Buy, 1_000)), Ok(()));
+}
+
+#[test]
+fn qty_grid_quantities_are_whole_lots_above_the_minimum() {
+    let rig = with_rules(|rules| (rules.lot_size, rules.min_qty) = (Qty(100), Qty(500)));
+    let of = |qty| ask(&rig, &limit(X, Side::Buy, 10_001, qty));
+    assert_eq!(of(500), Ok(()));
+    assert_eq!(of(550), denied(Gate::QtyGrid, "0.550", "0.100"));
+    assert_eq!(of(400), denied(Gate::QtyGrid, "0.400", "0.500"));
+    assert_eq!(of(0), denied(Gate::QtyGrid, "0", "0.1"));
+    assert_eq!(of(-500), denied(Gate::QtyGrid, "-0.5", "0.1"));
+}
+
+#[test]
+fn min_notional_price_times_quantity_has_a_minimum() {
+    let rig = with_rules(|rules| rules.min_notional = Money(50_000_000_000_000_000_000));
+    assert_eq!(ask(&rig, &limit(X, Side::Buy, 10_000, 500)), Ok(()));
+    let small = ask(&rig, &limit(X, Side::Buy, 10_000, 499));
+    assert_eq!(small, denied(Gate::MinNotional, "49.9", "50"));
+    // A market order is worth what it would hit: 0.499 x 100.01.
+    let small = ask(&rig, &market(Side::Buy, 499));
+    assert_eq!(small, denied(Gate::MinNotional, "49.90499", "50"));
+}
+
+/// 102.02 is 201 bps through an ask of 100.01, and 97.98 is 201 bps through a bid of 99.99, rounded down both.
+#[test]
+fn price_collar_a_limit_price_is_not_far_through_the_book() {
+    let rig = desk(|config| config.risk.price_collar_bps = 200);
+    assert_eq!(ask(&rig, &limit(X, Side::Buy, 10_201, 1_000)), Ok(()));
+    let buy = ask(&rig, &limit(X, Side::Buy, 10_203, 1_000));
+    assert_eq!(buy, denied(Gate::PriceCollar, "201", "200"));
+    let sell = ask(&rig, &limit(X, Side::Sell, 9_798, 1_000));
+    assert_eq!(sell, denied(Gate::PriceCollar, "201", "200"));
+    assert_eq!(ask(&rig, &limit(X, Side::Buy, 1, 1_000)), Ok(()));
+}
+
+#[test]
+fn duplicate_the_same_order_does_not_go_out_again_within_the_window() {
+    let mut rig = desk(|config| config.risk.duplicate_window_ms = 100);
+    work(&mut rig, NOON, ME, &yardstick());
+    assert_eq!(ask(&rig, &yardstick()), denied(Gate::Duplicate, "5", "100"));
+    let other_price = limit(X, Side::Buy, 10_000, 1_000);
+    assert_eq!(ask(&rig, &other_price), Ok(()));
+    assert_eq!(ask(&rig, &exit()), Ok(()));
+    assert_eq!(asked(&rig, OTHER, &yardstick(), NOW), Ok(()));
+    assert_eq!(asked(&rig, ME, &yardstick(), NOON + 100 * MS), Ok(()));
+}
+
+#[test]
+fn unknown_outcome_blocks_new_risk_in_its_instrument_until_the_venue_proves_it() {
+    let mut rig = desk(|_| {});
+    hold(&mut rig, ME, X, 2_000);
+    let order = work(&mut rig, NOON + MS, ME, &limit(X, Side::Buy, 9_000, 1_000));
+    let report = |state| {
+        Event::ExecutionReport(ExecutionReport {
+            cause: Sequence(0),
+            order,
+            instrument: X,
+            state,
+            fill: None,
+            reason: None,
+        })
+    };
+    rig.input(NOON + MS, &report(OrderState::Unknown));
+    let unknown = denied(Gate::UnknownOutcome, "1", "0");
+    assert_eq!(ask(&rig, &yardstick()), unknown);
+    assert_eq!(asked(&rig, OTHER, &yardstick(), NOW), unknown);
+    assert_eq!(ask(&rig, &exit()), Ok(()));
+    let elsewhere = limit(InstrumentId(1), Side::Buy, 10_001, 1_000);
+    assert_eq!(ask(&rig, &elsewhere), Ok(()));
+    rig.input(NOON + MS, &report(OrderState::Acked));
+    assert_eq!(ask(&rig, &yardstick()), Ok(()));
+}
+
+#[test]
+fn halted_reasons_are_a_set_and_each_stops_those_it_is_about() {
+    let mut rig = desk(|_| {});
+    hold(&mut rig, ME, X, 2_000);
+    let mine = HaltReason::DailyLoss { strategy: ME };
+    let halted = |count| denied(Gate::Halted, count, "0");
+    halt(&mut rig, HaltReason::Operator, true);
+    halt(&mut rig, mine, true);
+    halt(&mut rig, HaltReason::DailyLoss { strategy: OTHER }, true);
+    halt(&mut rig, HaltReason::Operator, true);
+    assert_eq!(ask(&rig, &yardstick()), halted("2"));
+    assert_eq!(ask(&rig, &exit()), Ok(()));
+    halt(&mut rig, HaltReason::Operator, false);
+    assert_eq!(ask(&rig, &yardstick()), halted("1"));
+    halt(&mut rig, mine, false);
+    assert_eq!(ask(&rig, &yardstick()), Ok(()));
+    assert_eq!(asked(&rig, OTHER, &yardstick(), NOW), halted("1"));
+    halt(
+        &mut rig,
+        HaltReason::IllegalMove { order: OrderId(9) },
+        true,
+    );
+    assert_eq!(ask(&rig, &yardstick()), halted("1"));
+}
+
+#[test]
+fn order_qty_is_limited() {
+    let rig = limited(|limits| limits.max_order_qty = Some(Decimal::new(15, 1)));
+    assert_eq!(ask(&rig, &limit(X, Side::Buy, 10_001, 1_500)), Ok(()));
+    let large = ask(&rig, &limit(X, Side::Buy, 10_001, 1_501));
+    assert_eq!(large, denied(Gate::OrderQty, "1.501", "1.5"));
+}
+
+#[test]
+fn order_notional_is_limited() {
+    let rig = limited(|limits| limits.max_order_notional = Some(Decimal::new(10_001, 2)));
+    assert_eq!(ask(&rig, &yardstick()), Ok(()));
+    let large = ask(&rig, &limit(X, Side::Buy, 10_001, 1_001));
+    assert_eq!(large, denied(Gate::OrderNotional, "100.11001", "100.01"));
+    // What can't be multiplied is too large as well.
+    let absurd = check(
+        rig.sequencer.desk(),
+        rig.sequencer.market(),
+        Nanos(NOW),
+        ME,
+        &market(Side::Buy, i64::MAX),
+    );
+    assert_eq!(absurd.unwrap().unwrap_err().gate, Gate::OrderNotional);
+}
+
+#[test]
+fn open_orders_are_counted_in_each_scope() {
+    let two = Limits {
+        max_open_orders: Some(2),
+        ..Limits::default()
+    };
+    let deep = |id, price| limit(InstrumentId(id), Side::Buy, price, 1_000);
+    // Two orders of the other strategy in Y, and none of ours.
+    let denied = denied(Gate::OpenOrders, "3", "2");
+    let in_y = deep(1, 9_500);
+    for (scope, x_passes, y_passes, z_passes) in [
+        ("total", false, false, false),
+        ("venue", false, false, true),
+        ("strategy", true, true, true),
+        ("instrument", true, false, true),
+    ] {
+        let mut rig = desk(|config| match scope {
+            "total" => config.risk.total = two.clone(),
+            "venue" => drop(config.risk.venues.insert("paper".into(), two.clone())),
+            "strategy" => config.risk.each_strategy = two.clone(),
+            _ => drop(
+                config
+                    .risk
+                    .instruments
+                    .insert("paper:Y".into(), two.clone()),
+            ),
+        });
+        work(&mut rig, NOON, OTHER, &in_y);
+        work(&mut rig, NOON, OTHER, &in_y);
+        for (order, passes) in [
+            (yardstick(), x_passes),
+            (in_y, y_passes),
+            (deep(2, 9_500), z_passes),
+        ] {
+            let expected = if passes { Ok(()) } else { denied };
+            assert_eq!(ask(&rig, &order), expected, "{scope} {order:?}");
+        }
+        let mine_too = asked(&rig, OTHER, &in_y, NOW).is_ok();
+        assert!(!mine_too, "{scope}");
+    }
+}
+
+#[test]
+fn order_rate_counts_the_last_second_in_its_scope() {
+    let two = Limits {
+        max_orders_per_second: Some(2),
+        ..Limits::default()
+    };
+    let mut rig = desk(|config| {
+        config.risk.each_strategy = two.clone();
+        config
+            .risk
+            .instruments
+            .insert("paper:Y".into(), two.clone());
+    });
+    work(&mut rig, NOON, ME, &limit(X, Side::Buy, 9_500, 1_000));
+    work(&mut rig, NOON + MS, ME, &limit(X, Side::Buy, 9_500, 1_000));
+    let fast = denied(Gate::OrderRate, "3", "2");
+    assert_eq!(ask(&rig, &yardstick()), fast);
+    // Those were in X and ours: neither Y's limit nor the other strategy's is reached.
+    let in_y = limit(InstrumentId(1), Side::Buy, 10_001, 1_000);
+    assert_eq!(asked(&rig, OTHER, &in_y, NOW), Ok(()));
+    assert_eq!(asked(&rig, ME, &yardstick(), NOON + 1_000 * MS - 1), fast);
+    assert_eq!(asked(&rig, ME, &yardstick(), NOON + 1_000 * MS), Ok(()));
+}
+
+#[test]
+fn position_counts_what_is_held_and_all_that_works_on_the_side() {
+    let mut rig = limited(|limits| limits.max_position = Some(Decimal::new(4, 0)));
+    hold(&mut rig, ME, X, 2_000);
+    assert_eq!(ask(&rig, &limit(X, Side::Buy, 10_001, 2_000)), Ok(()));
+    work(&mut rig, NOON + MS, ME, &limit(X, Side::Buy, 9_500, 1_500));
+    let large = ask(&rig, &limit(X, Side::Buy, 10_001, 501));
+    assert_eq!(large, denied(Gate::Position, "4.001", "4"));
+    assert_eq!(ask(&rig, &limit(X, Side::Buy, 10_001, 500)), Ok(()));
+    // Selling 6.001 would turn a long of 2 into a short of 4.001.
+    let flip = ask(&rig, &limit(X, Side::Sell, 9_999, 6_001));
+    assert_eq!(flip, denied(Gate::Position, "4.001", "4"));
+    assert_eq!(
+        asked(&rig, OTHER, &limit(X, Side::Buy, 10_001, 4_000), NOW),
+        Ok(())
+    );
+}
+
+#[test]
+fn open_positions_are_instruments_that_are_held_or_may_come_to_be() {
+    let two = Limits {
+        max_open_positions: Some(2),
+        ..Limits::default()
+    };
+    let mut rig = desk(|config| config.risk.total = two);
+    hold(&mut rig, ME, X, 1_000);
+    // The other strategy's position in the same instrument is no further one.
+    hold(&mut rig, OTHER, X, 1_000);
+    let in_y = limit(InstrumentId(1), Side::Buy, 10_001, 1_000);
+    let in_z = limit(InstrumentId(2), Side::Buy, 10_001, 1_000);
+    assert_eq!(ask(&rig, &in_y), Ok(()));
+    work(
+        &mut rig,
+        NOON + 2 * MS,
+        ME,
+        &limit(InstrumentId(1), Side::Buy, 9_500, 1_000),
+    );
+    assert_eq!(ask(&rig, &in_z), denied(Gate::OpenPositions, "3", "2"));
+    assert_eq!(ask(&rig, &in_y), Ok(()));
+    assert_eq!(ask(&rig, &yardstick()), Ok(()));
+}
+
+/// Held 2 at the bid: 199.98. A market buy of 1 at work: 100.01. The yardstick: 100.01. Together 400.
+#[test]
+fn gross_notional_counts_positions_and_working_orders_at_the_mark() {
+    for (limit, expected) in [
+        (Decimal::new(400, 0), Ok(())),
+        (
+            Decimal::new(39_999, 2),
+            denied(Gate::GrossNotional, "400", "399.99"),
+        ),
+    ] {
+        let mut rig = limited(|limits| limits.max_gross_notional = Some(limit));
+        hold(&mut rig, ME, X, 2_000);
+        work(&mut rig, NOON + MS, ME, &market(Side::Buy, 1_000));
+        assert_eq!(ask(&rig, &yardstick()), expected);
+    }
+}
+
+/// Bought 2 at 100.01 for a fee of 0.20002; at a bid of 99.49 the loss is 1.04 + 0.20002 = 1.24002.
+#[test]
+fn daily_loss_is_realised_and_open_loss_with_fees_in_its_scope() {
+    let one = Limits {
+        max_daily_loss: Some(Decimal::ONE),
+        ..Limits::default()
+    };
+    let denied = denied(Gate::DailyLoss, "1.24002", "1");
+    let in_z = limit(InstrumentId(2), Side::Buy, 10_001, 1_000);
+    for (scope, mine_in_z, other_in_x) in [
+        ("total", denied, denied),
+        ("venue", Ok(()), denied),
+        ("strategy", denied, Ok(())),
+        ("instrument", Ok(()), denied),
+    ] {
+        let mut rig = desk(|config| match scope {
+            "total" => config.risk.total = one.clone(),
+            "venue" => drop(config.risk.venues.insert("paper".into(), one.clone())),
+            "strategy" => config.risk.each_strategy = one.clone(),
+            _ => drop(
+                config
+                    .risk
+                    .instruments
+                    .insert("paper:X".into(), one.clone()),
+            ),
+        });
+        hold(&mut rig, ME, X, 2_000);
+        rig.quote(NOON + 2 * MS, (9_949, 1_000), (9_951, 1_000));
+        let order = limit(X, Side::Buy, 9_951, 1_000);
+        assert_eq!(ask(&rig, &order), denied, "{scope}");
+        assert_eq!(ask(&rig, &in_z), mine_in_z, "{scope}");
+        assert_eq!(asked(&rig, OTHER, &order, NOW), other_in_x, "{scope}");
+        // An exit is not blocked, an order that would turn the position round is.
+        assert_eq!(
+            ask(&rig, &limit(X, Side::Sell, 9_949, 2_000)),
+            Ok(()),
+            "{scope}"
+        );
+        assert_eq!(
+            ask(&rig, &limit(X, Side::Sell, 9_949, 2_001)),
+            denied,
+            "{scope}"
+        );
+    }
+}
+
+#[test]
+fn every_entry_breaker_lets_an_exit_pass() {
+    let nothing = Limits {
+        max_order_qty: Some(Decimal::ZERO),
+        max_order_notional: Some(Decimal::ZERO),
+        max_open_orders: Some(0),
+        max_orders_per_second: Some(0),
+        max_position: Some(Decimal::ZERO),
+        max_open_positions: Some(0),
+        max_gross_notional: Some(Decimal::ZERO),
+        max_daily_loss: Some(Decimal::ZERO),
+    };
+    let mut rig = desk(|config| {
+        config.risk.total = nothing.clone();
+        config.risk.each_strategy = nothing;
+    });
+    hold(&mut rig, ME, X, 2_000);
+    halt(&mut rig, HaltReason::Operator, true);
+    assert_eq!(ask(&rig, &exit()), Ok(()));
+    assert_eq!(ask(&rig, &market(Side::Sell, 2_000)), Ok(()));
+    // With one exit at work, a second one may only take the rest.
+    work(
+        &mut rig,
+        NOON + MS,
+        ME,
+        &limit(X, Side::Sell, 11_000, 1_500),
+    );
+    assert_eq!(ask(&rig, &limit(X, Side::Sell, 9_999, 500)), Ok(()));
+    assert_eq!(
+        ask(&rig, &limit(X, Side::Sell, 9_999, 501))
+            .unwrap_err()
+            .gate,
+        Gate::Halted
+    );
+}
