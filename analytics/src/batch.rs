@@ -3,8 +3,9 @@ use crate::schema::{Column, ColumnType, DECIMAL_PRECISION, DECIMAL_SCALE, Table}
 use onetape_engine::id::Sequence;
 use polars::error::PolarsResult;
 use polars::prelude::{
-    BooleanChunkedBuilder, ChunkedBuilder, DataFrame, Int64Type, Int128Type, IntoColumn, PlSmallStr,
-    PrimitiveChunkedBuilder, StringChunkedBuilder, TimeUnit, TimeZone, UInt32Type, UInt64Type,
+    BooleanChunkedBuilder, ChunkedBuilder, DataFrame, Int64Type, Int128Type, IntoColumn,
+    PlSmallStr, PrimitiveChunkedBuilder, StringChunkedBuilder, TimeUnit, TimeZone, UInt32Type,
+    UInt64Type,
 };
 
 /// A batch is written when its text has grown to this, however few its rows are.
@@ -37,10 +38,14 @@ impl Values {
             Values::Bool(values) => values.finish().into_column(),
             Values::U32(values) => values.finish().into_column(),
             Values::U64(values) => values.finish().into_column(),
-            Values::Decimal(values) => values.finish().into_decimal(DECIMAL_PRECISION, DECIMAL_SCALE)?.into_column(),
-            Values::Time(values) => {
-                values.finish().into_datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC)).into_column()
-            }
+            Values::Decimal(values) => values
+                .finish()
+                .into_decimal(DECIMAL_PRECISION, DECIMAL_SCALE)?
+                .into_column(),
+            Values::Time(values) => values
+                .finish()
+                .into_datetime(TimeUnit::Nanoseconds, Some(TimeZone::UTC))
+                .into_column(),
             Values::Text(values) => values.finish().into_column(),
         })
     }
@@ -66,8 +71,16 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new(table: Table, capacity: usize) -> Self {
-        let values = table.all_columns().map(|column| Values::new(column, capacity)).collect();
-        Self { table, values, rows: 0, text_bytes: 0 }
+        let values = table
+            .all_columns()
+            .map(|column| Values::new(column, capacity))
+            .collect();
+        Self {
+            table,
+            values,
+            rows: 0,
+            text_bytes: 0,
+        }
     }
 
     pub(crate) const fn rows(&self) -> usize {
@@ -81,7 +94,10 @@ impl Batch {
     /// Begins a row; its values follow in the order of the table's columns.
     pub(crate) fn row(&mut self, stamp: &Stamp) -> Row<'_> {
         self.rows += 1;
-        let mut row = Row { values: self.values.iter_mut(), text_bytes: &mut self.text_bytes };
+        let mut row = Row {
+            values: self.values.iter_mut(),
+            text_bytes: &mut self.text_bytes,
+        };
         row.u64(stamp.sequence);
         row.time(stamp.at);
         row.bool(stamp.derived);
@@ -94,7 +110,11 @@ impl Batch {
     pub(crate) fn take(&mut self) -> PolarsResult<DataFrame> {
         // A table that filled a batch will fill the next one, too.
         let filled = std::mem::replace(self, Batch::new(self.table, self.rows));
-        let columns = filled.values.into_iter().map(Values::into_column).collect::<PolarsResult<Vec<_>>>()?;
+        let columns = filled
+            .values
+            .into_iter()
+            .map(Values::into_column)
+            .collect::<PolarsResult<Vec<_>>>()?;
         DataFrame::new(filled.rows, columns)
     }
 }
@@ -131,12 +151,18 @@ impl Row<'_> {
         *self.text_bytes += value.map_or(0, str::len);
         match self.values.next() {
             Some(Values::Text(values)) => values.append_option(value),
-            _ => debug_assert!(false, "invariant: rows are filled in the order of their columns"),
+            _ => debug_assert!(
+                false,
+                "invariant: rows are filled in the order of their columns"
+            ),
         }
     }
 
     /// Ends the row.
     pub(crate) fn end(mut self) {
-        debug_assert!(self.values.next().is_none(), "invariant: a row has a value for each column");
+        debug_assert!(
+            self.values.next().is_none(),
+            "invariant: a row has a value for each column"
+        );
     }
 }

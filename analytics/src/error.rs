@@ -82,7 +82,11 @@ pub(crate) trait Context<T> {
 
 impl<T> Context<T> for std::io::Result<T> {
     fn at(self, action: &'static str, path: &std::path::Path) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { action, path: path.to_path_buf(), source })
+        self.map_err(|source| Error::Io {
+            action,
+            path: path.to_path_buf(),
+            source,
+        })
     }
 }
 
@@ -94,7 +98,11 @@ pub(crate) enum RowError {
     Decode(#[from] onetape_engine::error::DecodeError),
     /// A number that a column can't hold exactly.
     #[error("{what} {value} does not fit, expected {expected}")]
-    Range { what: &'static str, value: String, expected: &'static str },
+    Range {
+        what: &'static str,
+        value: String,
+        expected: &'static str,
+    },
     /// An instrument that no earlier frame defines, or one defined out of turn.
     #[error("instrument {found} is {what}")]
     Instrument { found: u32, what: &'static str },

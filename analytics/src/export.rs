@@ -71,7 +71,10 @@ pub struct TableReport {
 ///
 /// # Errors
 /// [`Error`].
-pub fn export(options: &ExportOptions, progress: &mut dyn FnMut(u64)) -> Result<ExportReport, Error> {
+pub fn export(
+    options: &ExportOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<ExportReport, Error> {
     /// Frames between two looks at the progress.
     const PROGRESS_EVERY: u64 = 1 << 16;
     let kinds = checked(options)?;
@@ -85,10 +88,12 @@ pub fn export(options: &ExportOptions, progress: &mut dyn FnMut(u64)) -> Result<
         why: e.to_string(),
     };
     while let Some(frame) = reader.next()? {
-        tables.add(&frame, &mut names, options.batch_rows).map_err(|e| match e {
-            AddError::Row(e) => fail(frame.sequence, &e),
-            AddError::File(e) => e,
-        })?;
+        tables
+            .add(&frame, &mut names, options.batch_rows)
+            .map_err(|e| match e {
+                AddError::Row(e) => fail(frame.sequence, &e),
+                AddError::File(e) => e,
+            })?;
         frames += 1;
         if frames.is_multiple_of(PROGRESS_EVERY) {
             progress(frames);
@@ -98,7 +103,10 @@ pub fn export(options: &ExportOptions, progress: &mut dyn FnMut(u64)) -> Result<
     let files: Vec<String> = reports.iter().map(|report| report.file.clone()).collect();
     staging.publish(&files)?;
     progress(frames);
-    Ok(ExportReport { frames, tables: reports })
+    Ok(ExportReport {
+        frames,
+        tables: reports,
+    })
 }
 
 /// The kinds asked for, in order and each once.
@@ -112,18 +120,36 @@ fn checked(options: &ExportOptions) -> Result<Vec<Kind>, Error> {
     }
     let kinds: Vec<Kind> = match &options.kinds {
         None => Kind::ALL.to_vec(),
-        Some(asked) => Kind::ALL.iter().copied().filter(|kind| asked.contains(kind)).collect(),
+        Some(asked) => Kind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| asked.contains(kind))
+            .collect(),
     };
     if kinds.is_empty() {
-        return Err(Error::Option { option: "kinds", expected: "at least one kind", found: "none".to_owned() });
+        return Err(Error::Option {
+            option: "kinds",
+            expected: "at least one kind",
+            found: "none".to_owned(),
+        });
     }
-    let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().ok() == Some(a));
+    let same = |a: &Path, b: &Path| {
+        a.canonicalize()
+            .ok()
+            .is_some_and(|a| b.canonicalize().ok() == Some(a))
+    };
     if same(&options.out, &options.journal) {
-        return Err(Error::SameDirectory { out: options.out.clone() });
+        return Err(Error::SameDirectory {
+            out: options.out.clone(),
+        });
     }
     if options.out.exists() && !options.out.is_dir() {
         let found = format!("the file {}", options.out.display());
-        return Err(Error::Option { option: "out", expected: "a directory", found });
+        return Err(Error::Option {
+            option: "out",
+            expected: "a directory",
+            found,
+        });
     }
     Ok(kinds)
 }
@@ -142,7 +168,11 @@ impl Tables {
         let mut files = Vec::with_capacity(Kind::ALL.len());
         let mut places = Vec::new();
         for (place, kind) in Kind::ALL.iter().enumerate() {
-            files.push(if kinds.contains(kind) { Some(TableFile::create(dir, *kind)?) } else { None });
+            files.push(if kinds.contains(kind) {
+                Some(TableFile::create(dir, *kind)?)
+            } else {
+                None
+            });
             let number = usize::from(kind.number());
             if places.len() <= number {
                 places.resize(number + 1, None);
@@ -151,14 +181,28 @@ impl Tables {
                 *known = Some(place);
             }
         }
-        Ok(Self { files, places, all: kinds.len() == Kind::ALL.len() })
+        Ok(Self {
+            files,
+            places,
+            all: kinds.len() == Kind::ALL.len(),
+        })
     }
 
-    fn add(&mut self, frame: &Frame<'_>, names: &mut Names, batch_rows: usize) -> Result<(), AddError> {
-        const NAMING: [u16; 2] = [Kind::SessionStart.number(), Kind::InstrumentDefined.number()];
+    fn add(
+        &mut self,
+        frame: &Frame<'_>,
+        names: &mut Names,
+        batch_rows: usize,
+    ) -> Result<(), AddError> {
+        const NAMING: [u16; 2] = [
+            Kind::SessionStart.number(),
+            Kind::InstrumentDefined.number(),
+        ];
         let number = frame.tag.kind();
         let place = self.places.get(usize::from(number)).copied().flatten();
-        let file = place.and_then(|place| self.files.get_mut(place)).and_then(Option::as_mut);
+        let file = place
+            .and_then(|place| self.files.get_mut(place))
+            .and_then(Option::as_mut);
         // A kind that this version does not know is an error where everything was asked for.
         let unknown = place.is_none() && self.all;
         if file.is_none() && !unknown && !NAMING.contains(&number) {
@@ -187,7 +231,11 @@ impl Tables {
         for (kind, file) in Kind::ALL.iter().zip(self.files) {
             if let Some(file) = file {
                 let (rows, bytes) = file.finish()?;
-                reports.push(TableReport { file: Table::of(*kind).file_name(), rows, bytes });
+                reports.push(TableReport {
+                    file: Table::of(*kind).file_name(),
+                    rows,
+                    bytes,
+                });
             }
         }
         Ok(reports)

@@ -33,7 +33,12 @@ impl Names {
         match event {
             Event::InstrumentDefined(definition) => self.define(definition)?,
             Event::SessionStart(start) => {
-                self.strategies = start.config.strategies.iter().map(|s| s.id.clone()).collect();
+                self.strategies = start
+                    .config
+                    .strategies
+                    .iter()
+                    .map(|s| s.id.clone())
+                    .collect();
             }
             _ => {}
         }
@@ -43,19 +48,35 @@ impl Names {
     fn define(&mut self, definition: &InstrumentDefined) -> Result<(), RowError> {
         let found = definition.instrument.0;
         if definition.instrument.index() != self.instruments.len() {
-            return Err(RowError::Instrument { found, what: "defined out of turn" });
+            return Err(RowError::Instrument {
+                found,
+                what: "defined out of turn",
+            });
         }
         let d = definition.decimals;
         let unit = |decimals: u8| MONEY_DECIMALS.checked_sub(decimals.into()).and_then(pow10);
-        let (Some(price_unit), Some(qty_unit), Ok(_)) = (unit(d.price), unit(d.qty), Decimals::new(d.price, d.qty)) else {
-            return Err(RowError::Instrument { found, what: "defined with more than 18 decimals" });
+        let (Some(price_unit), Some(qty_unit), Ok(_)) =
+            (unit(d.price), unit(d.qty), Decimals::new(d.price, d.qty))
+        else {
+            return Err(RowError::Instrument {
+                found,
+                what: "defined with more than 18 decimals",
+            });
         };
-        self.instruments.push(Known { name: Instrument::full_name(definition), decimals: d, price_unit, qty_unit });
+        self.instruments.push(Known {
+            name: Instrument::full_name(definition),
+            decimals: d,
+            price_unit,
+            qty_unit,
+        });
         Ok(())
     }
 
     fn known(&self, id: InstrumentId) -> Result<&Known, RowError> {
-        let missing = RowError::Instrument { found: id.0, what: "not defined by any earlier frame" };
+        let missing = RowError::Instrument {
+            found: id.0,
+            what: "not defined by any earlier frame",
+        };
         self.instruments.get(id.index()).ok_or(missing)
     }
 
@@ -64,7 +85,10 @@ impl Names {
     }
 
     pub(crate) fn strategy(&self, id: StrategyId) -> Result<&str, RowError> {
-        self.strategies.get(id.index()).map(String::as_str).ok_or(RowError::Strategy(id.0))
+        self.strategies
+            .get(id.index())
+            .map(String::as_str)
+            .ok_or(RowError::Strategy(id.0))
     }
 
     /// A price in units of 1e-18. Always fits: an `i64` has 19 digits, and 19 + 18 is below 38.
@@ -78,7 +102,12 @@ impl Names {
     }
 
     /// Price times quantity, exact, in units of 1e-18.
-    pub(crate) fn notional(&self, id: InstrumentId, price: Price, qty: Qty) -> Result<i128, RowError> {
+    pub(crate) fn notional(
+        &self,
+        id: InstrumentId,
+        price: Price,
+        qty: Qty,
+    ) -> Result<i128, RowError> {
         match self.known(id)?.decimals.notional(price, qty) {
             Ok(notional) => money("notional", notional),
             Err(_) => Err(RowError::Range {
@@ -93,14 +122,21 @@ impl Names {
 /// An amount of money in units of 1e-18.
 pub(crate) fn money(what: &'static str, money: Money) -> Result<i128, RowError> {
     if money.0.unsigned_abs() > DECIMAL_MAX.unsigned_abs() {
-        return Err(RowError::Range { what, value: money.to_string(), expected: "less than 1e20" });
+        return Err(RowError::Range {
+            what,
+            value: money.to_string(),
+            expected: "less than 1e20",
+        });
     }
     Ok(money.0)
 }
 
 /// A decimal of any scale in units of 1e-18; `None` where those can't hold it exactly.
 pub(crate) fn decimal(value: Decimal) -> Option<i128> {
-    Money::from_decimal(value).ok().map(|money| money.0).filter(|units| units.unsigned_abs() <= DECIMAL_MAX.unsigned_abs())
+    Money::from_decimal(value)
+        .ok()
+        .map(|money| money.0)
+        .filter(|units| units.unsigned_abs() <= DECIMAL_MAX.unsigned_abs())
 }
 
 /// A time as a signed count of ns since 1970 UTC; `None` past 2262-04-11, where that ends.
@@ -124,7 +160,10 @@ mod tests {
 
     #[test]
     fn a_decimal_is_carried_over_exactly_or_not_at_all() {
-        assert_eq!(decimal(Decimal::new(15, 1)), Some(1_500_000_000_000_000_000));
+        assert_eq!(
+            decimal(Decimal::new(15, 1)),
+            Some(1_500_000_000_000_000_000)
+        );
         assert_eq!(decimal(Decimal::new(1, 19)), None);
         assert_eq!(decimal(Decimal::MAX), None);
     }
@@ -152,6 +191,9 @@ mod tests {
         names.define(&definition).unwrap();
         let largest = names.price(InstrumentId(0), Price(i64::MIN)).unwrap();
         assert!(largest.unsigned_abs() <= DECIMAL_MAX.unsigned_abs());
-        assert!(names.define(&definition).is_err(), "a second definition of the same number");
+        assert!(
+            names.define(&definition).is_err(),
+            "a second definition of the same number"
+        );
     }
 }

@@ -40,12 +40,23 @@ impl TableFile {
             .with_compression(ParquetCompression::Zstd(None))
             .batched(&table.polars_schema())
             .map_err(|e| failure.explain(&path, e))?;
-        Ok(Self { batch: Batch::new(table, 0), writer, failure, file, path, rows: 0 })
+        Ok(Self {
+            batch: Batch::new(table, 0),
+            writer,
+            failure,
+            file,
+            path,
+            rows: 0,
+        })
     }
 
     /// Adds a frame's rows, and writes them when there are `batch_rows`.
     pub(crate) fn add(
-        &mut self, event: &Event<'_>, names: &Names, stamp: &Stamp, batch_rows: usize,
+        &mut self,
+        event: &Event<'_>,
+        names: &Names,
+        stamp: &Stamp,
+        batch_rows: usize,
     ) -> Result<(), AddError> {
         tables::add(event, names, stamp, &mut self.batch)?;
         if self.batch.is_full(batch_rows) {
@@ -56,7 +67,10 @@ impl TableFile {
 
     fn write_batch(&mut self) -> Result<(), Error> {
         self.rows += self.batch.rows() as u64;
-        let written = self.batch.take().and_then(|rows| self.writer.write_batch(&rows));
+        let written = self
+            .batch
+            .take()
+            .and_then(|rows| self.writer.write_batch(&rows));
         written.map_err(|e| self.failure.explain(&self.path, e))
     }
 
@@ -65,7 +79,9 @@ impl TableFile {
         if self.batch.rows() > 0 {
             self.write_batch()?;
         }
-        self.writer.finish().map_err(|e| self.failure.explain(&self.path, e))?;
+        self.writer
+            .finish()
+            .map_err(|e| self.failure.explain(&self.path, e))?;
         self.file.sync_all().at("write", &self.path)?;
         let bytes = self.file.metadata().at("look at", &self.path)?.len();
         Ok((self.rows, bytes))
@@ -98,8 +114,15 @@ struct Failure(Arc<Mutex<Option<std::io::Error>>>);
 impl Failure {
     fn explain(&self, path: &Path, error: PolarsError) -> Error {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(source) => Error::Io { action: "write", path: path.to_path_buf(), source },
-            None => Error::Encode { path: path.to_path_buf(), source: error },
+            Some(source) => Error::Io {
+                action: "write",
+                path: path.to_path_buf(),
+                source,
+            },
+            None => Error::Encode {
+                path: path.to_path_buf(),
+                source: error,
+            },
         }
     }
 

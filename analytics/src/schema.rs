@@ -83,7 +83,11 @@ impl Table {
     /// The table of a kind.
     pub const fn of(kind: Kind) -> Self {
         let (about, columns) = tables::columns(kind);
-        Self { name: kind.name(), about, columns }
+        Self {
+            name: kind.name(),
+            about,
+            columns,
+        }
     }
 
     /// The columns that every table begins with.
@@ -104,7 +108,12 @@ impl Table {
     /// The table's polars schema.
     pub fn polars_schema(&self) -> Schema {
         self.all_columns()
-            .map(|column| Field::new(PlSmallStr::from_static(column.name), column.column_type.data_type()))
+            .map(|column| {
+                Field::new(
+                    PlSmallStr::from_static(column.name),
+                    column.column_type.data_type(),
+                )
+            })
             .collect()
     }
 }

@@ -24,14 +24,25 @@ pub(crate) struct Staging {
 impl Staging {
     /// Prepares OUT. Something in it that is not an abandoned export is refused unless `overwrite`.
     pub(crate) fn prepare(out: &Path, overwrite: bool) -> Result<Self, Error> {
-        let missing: Vec<PathBuf> =
-            out.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).map(Path::to_path_buf).collect();
+        let missing: Vec<PathBuf> = out
+            .ancestors()
+            .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+            .map(Path::to_path_buf)
+            .collect();
         let made = missing.into_iter().rev().collect();
         // From here on the drop takes back what was made.
-        let mut staging = Self { out: out.to_path_buf(), made, lock: None, published: false };
+        let mut staging = Self {
+            out: out.to_path_buf(),
+            made,
+            lock: None,
+            published: false,
+        };
         fs::create_dir_all(out).at("create", out)?;
         if !overwrite && let Some(found) = staging.foreign_entry()? {
-            return Err(Error::NotEmpty { out: out.to_path_buf(), found });
+            return Err(Error::NotEmpty {
+                out: out.to_path_buf(),
+                found,
+            });
         }
         staging.lock()?;
         Ok(staging)
@@ -57,11 +68,25 @@ impl Staging {
         let dir = self.dir();
         fs::create_dir_all(&dir).at("create", &dir)?;
         let path = dir.join(LOCK);
-        let file = File::options().create(true).append(true).open(&path).at("create", &path)?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .at("create", &path)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy { out: self.out.clone() }),
-            Err(TryLockError::Error(source)) => return Err(Error::Io { action: "lock", path, source }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Busy {
+                    out: self.out.clone(),
+                });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::Io {
+                    action: "lock",
+                    path,
+                    source,
+                });
+            }
         }
         self.lock = Some(file);
         for entry in fs::read_dir(&dir).at("list", &dir)? {
@@ -90,7 +115,9 @@ impl Staging {
         self.published = true;
         self.clear();
         // The renames themselves reach the disk with their directory.
-        File::open(&self.out).and_then(|out| out.sync_all()).at("sync", &self.out)
+        File::open(&self.out)
+            .and_then(|out| out.sync_all())
+            .at("sync", &self.out)
     }
 
     /// Removes the staging directory, if it is ours. Errors are not worth another message than the one under way.

@@ -12,29 +12,80 @@ use onetape_engine::risk::HaltReason;
 
 /// The columns that every table begins with; [`Batch::row`] fills them.
 pub(crate) const COMMON: &[Column] = &[
-    column("sequence", ColumnType::U64, false, "the frame's place on the tape, from 1"),
-    column("at", ColumnType::Time, false, "the frame's stamp; never decreases"),
-    column("derived", ColumnType::Bool, false, "whether the frame follows from the inputs before it; false for an input"),
-    column("ends_step", ColumnType::Bool, false, "whether the frame is the last of its step (an input and all it led to)"),
-    column("cause", ColumnType::U64, true, "sequence of the frame that led to a derived one; null for inputs"),
+    column(
+        "sequence",
+        ColumnType::U64,
+        false,
+        "the frame's place on the tape, from 1",
+    ),
+    column(
+        "at",
+        ColumnType::Time,
+        false,
+        "the frame's stamp; never decreases",
+    ),
+    column(
+        "derived",
+        ColumnType::Bool,
+        false,
+        "whether the frame follows from the inputs before it; false for an input",
+    ),
+    column(
+        "ends_step",
+        ColumnType::Bool,
+        false,
+        "whether the frame is the last of its step (an input and all it led to)",
+    ),
+    column(
+        "cause",
+        ColumnType::U64,
+        true,
+        "sequence of the frame that led to a derived one; null for inputs",
+    ),
 ];
 
-const fn column(name: &'static str, column_type: ColumnType, nullable: bool, about: &'static str) -> Column {
-    Column { name, column_type, nullable, about }
+const fn column(
+    name: &'static str,
+    column_type: ColumnType,
+    nullable: bool,
+    about: &'static str,
+) -> Column {
+    Column {
+        name,
+        column_type,
+        nullable,
+        about,
+    }
 }
 
 macro_rules! column_type {
-    (bool) => { ColumnType::Bool };
-    (u32) => { ColumnType::U32 };
-    (u64) => { ColumnType::U64 };
-    (decimal) => { ColumnType::Decimal };
-    (time) => { ColumnType::Time };
-    (text) => { ColumnType::Text };
+    (bool) => {
+        ColumnType::Bool
+    };
+    (u32) => {
+        ColumnType::U32
+    };
+    (u64) => {
+        ColumnType::U64
+    };
+    (decimal) => {
+        ColumnType::Decimal
+    };
+    (time) => {
+        ColumnType::Time
+    };
+    (text) => {
+        ColumnType::Text
+    };
 }
 
 macro_rules! nullable {
-    () => { false };
-    (null) => { true };
+    () => {
+        false
+    };
+    (null) => {
+        true
+    };
 }
 
 /// `Kind(event) in rows, "what a row is" { column: type [or null] = value, "what it means"; ... }`
@@ -271,7 +322,11 @@ tables! { names;
 
 /// The levels of an update as they stand in the frame: bids, then asks, each with its place on its side.
 fn levels<'a>(update: &BookUpdate<'a>) -> impl Iterator<Item = (Side, u32, &'a Level)> + use<'a> {
-    let of = |side, levels: &'a [Level]| (0u32..).zip(levels).map(move |(place, level)| (side, place, level));
+    let of = |side, levels: &'a [Level]| {
+        (0u32..)
+            .zip(levels)
+            .map(move |(place, level)| (side, place, level))
+    };
     of(Side::Buy, update.bids).chain(of(Side::Sell, update.asks))
 }
 
@@ -280,12 +335,18 @@ fn offered(price: i128, qty: i64) -> Option<i128> {
     (qty != 0).then_some(price)
 }
 
-fn fill(fill: Option<Fill>, value: impl Fn(&Fill) -> Result<i128, RowError>) -> Result<Option<i128>, RowError> {
+fn fill(
+    fill: Option<Fill>,
+    value: impl Fn(&Fill) -> Result<i128, RowError>,
+) -> Result<Option<i128>, RowError> {
     fill.as_ref().map(value).transpose()
 }
 
 fn limit_price(
-    order_type: OrderType, price: Price, names: &Names, instrument: InstrumentId,
+    order_type: OrderType,
+    price: Price,
+    names: &Names,
+    instrument: InstrumentId,
 ) -> Result<Option<i128>, RowError> {
     match order_type {
         OrderType::Limit => names.price(instrument, price).map(Some),

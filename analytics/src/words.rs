@@ -1,6 +1,7 @@
 //! The tape's words for its enumerations; a test holds them against what the frames' own encoding says.
 use onetape_engine::event::{
-    Aggressor, Feed, FeedCondition, InstrumentType, Liquidity, OperatorAction, StaleReason, TradingStatus, VenueReason,
+    Aggressor, Feed, FeedCondition, InstrumentType, Liquidity, OperatorAction, StaleReason,
+    TradingStatus, VenueReason,
 };
 use onetape_engine::fees::{FeeFormula, RoundingMode};
 use onetape_engine::order::{OrderType, Side, TimeInForce};
@@ -166,32 +167,89 @@ mod tests {
         use VenueReason::*;
         check(&[Side::Buy, Side::Sell], side);
         check(&[OrderType::Limit, OrderType::Market], order_type);
-        check(&[TimeInForce::GoodTillCancel, TimeInForce::ImmediateOrCancel, TimeInForce::PostOnly], time_in_force);
-        check(&[Liquidity::Maker, Liquidity::Taker], liquidity);
-        check(&[Requested, NoLiquidity, WouldTake, MarketNotOpen, Seeded, Rules, Resolved, Other], venue_reason);
         check(
-            &[InstrumentType::Spot, InstrumentType::Perpetual, InstrumentType::Binary, InstrumentType::Equity],
+            &[
+                TimeInForce::GoodTillCancel,
+                TimeInForce::ImmediateOrCancel,
+                TimeInForce::PostOnly,
+            ],
+            time_in_force,
+        );
+        check(&[Liquidity::Maker, Liquidity::Taker], liquidity);
+        check(
+            &[
+                Requested,
+                NoLiquidity,
+                WouldTake,
+                MarketNotOpen,
+                Seeded,
+                Rules,
+                Resolved,
+                Other,
+            ],
+            venue_reason,
+        );
+        check(
+            &[
+                InstrumentType::Spot,
+                InstrumentType::Perpetual,
+                InstrumentType::Binary,
+                InstrumentType::Equity,
+            ],
             instrument_type,
         );
         check(&[Feed::Book, Feed::Quotes, Feed::Trades], feed);
-        check(&[TradingStatus::Open, TradingStatus::Halted, TradingStatus::Closed], trading_status);
-        check(&[RoundingMode::Up, RoundingMode::Down, RoundingMode::Nearest], rounding_mode);
-        let daily_loss = HaltReason::DailyLoss { strategy: StrategyId(0) };
-        check(&[HaltReason::Operator, daily_loss, HaltReason::IllegalMove { order: OrderId(0) }], halt_reason);
+        check(
+            &[
+                TradingStatus::Open,
+                TradingStatus::Halted,
+                TradingStatus::Closed,
+            ],
+            trading_status,
+        );
+        check(
+            &[RoundingMode::Up, RoundingMode::Down, RoundingMode::Nearest],
+            rounding_mode,
+        );
+        let daily_loss = HaltReason::DailyLoss {
+            strategy: StrategyId(0),
+        };
+        check(
+            &[
+                HaltReason::Operator,
+                daily_loss,
+                HaltReason::IllegalMove { order: OrderId(0) },
+            ],
+            halt_reason,
+        );
         for action in [OperatorAction::Halt, OperatorAction::Resume] {
             assert_eq!(operator_action(&action), encoded(&action));
         }
-        for formula in [FeeFormula::Notional { rate: Decimal::ONE }, FeeFormula::Probability { rate: Decimal::ONE }] {
+        for formula in [
+            FeeFormula::Notional { rate: Decimal::ONE },
+            FeeFormula::Probability { rate: Decimal::ONE },
+        ] {
             assert_eq!(fee_formula(&formula), encoded(&formula));
         }
-        let gap_of_ids = StaleReason::Gap { expected: 1, found: 2 };
-        let reasons =
-            [gap_of_ids, StaleReason::Crossed, StaleReason::BadLevel, StaleReason::Disconnected, StaleReason::Silent];
+        let gap_of_ids = StaleReason::Gap {
+            expected: 1,
+            found: 2,
+        };
+        let reasons = [
+            gap_of_ids,
+            StaleReason::Crossed,
+            StaleReason::BadLevel,
+            StaleReason::Disconnected,
+            StaleReason::Silent,
+        ];
         for reason in reasons {
             let stale = FeedCondition::Stale(reason.clone());
             assert_eq!(condition(&stale), encoded(&stale));
             assert_eq!(stale_reason(&stale), Some(encoded(&reason).as_str()));
         }
-        assert_eq!(condition(&FeedCondition::Snapshotting), encoded(&FeedCondition::Snapshotting));
+        assert_eq!(
+            condition(&FeedCondition::Snapshotting),
+            encoded(&FeedCondition::Snapshotting)
+        );
     }
 }

@@ -1,5 +1,10 @@
 //! What is in the tables is what is on the tape, to the last digit.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
 
 mod common;
 
@@ -14,7 +19,14 @@ use std::path::Path;
 use tempfile::TempDir;
 
 fn exported(journal: &Path, out: &Path, batch_rows: usize) -> ExportReport {
-    export(&ExportOptions { batch_rows, ..ExportOptions::new(journal, out) }, &mut |_| {}).unwrap()
+    export(
+        &ExportOptions {
+            batch_rows,
+            ..ExportOptions::new(journal, out)
+        },
+        &mut |_| {},
+    )
+    .unwrap()
 }
 
 /// An exact column's values in units of 1e-18.
@@ -25,15 +37,31 @@ fn units(frame: &DataFrame, column: &str) -> Vec<Option<i128>> {
 }
 
 fn decimals(frame: &DataFrame, column: &str) -> Vec<Option<String>> {
-    units(frame, column).into_iter().map(|value| value.map(|units| Money(units).to_string())).collect()
+    units(frame, column)
+        .into_iter()
+        .map(|value| value.map(|units| Money(units).to_string()))
+        .collect()
 }
 
 fn texts(frame: &DataFrame, column: &str) -> Vec<Option<String>> {
-    frame.column(column).unwrap().str().unwrap().iter().map(|text| text.map(str::to_owned)).collect()
+    frame
+        .column(column)
+        .unwrap()
+        .str()
+        .unwrap()
+        .iter()
+        .map(|text| text.map(str::to_owned))
+        .collect()
 }
 
 fn numbers(frame: &DataFrame, column: &str) -> Vec<Option<u64>> {
-    frame.column(column).unwrap().u64().unwrap().iter().collect()
+    frame
+        .column(column)
+        .unwrap()
+        .u64()
+        .unwrap()
+        .iter()
+        .collect()
 }
 
 fn some(texts: &[&str]) -> Vec<Option<String>> {
@@ -50,12 +78,29 @@ fn every_table_has_a_row_for_each_frame_of_its_kind_and_the_schema_that_the_code
     assert_eq!(report.tables.len(), Kind::ALL.len());
     for (table, reported) in schema().zip(&report.tables) {
         let frame = read(&out, table.name);
-        assert_eq!(frame.height() as u64, expected[table.name], "{}", table.name);
-        assert_eq!((reported.file.as_str(), reported.rows), (table.file_name().as_str(), frame.height() as u64));
-        assert_eq!(reported.bytes, out.join(&reported.file).metadata().unwrap().len());
+        assert_eq!(
+            frame.height() as u64,
+            expected[table.name],
+            "{}",
+            table.name
+        );
+        assert_eq!(
+            (reported.file.as_str(), reported.rows),
+            (table.file_name().as_str(), frame.height() as u64)
+        );
+        assert_eq!(
+            reported.bytes,
+            out.join(&reported.file).metadata().unwrap().len()
+        );
         assert_eq!(**frame.schema(), table.polars_schema(), "{}", table.name);
         for column in table.all_columns().filter(|column| !column.nullable) {
-            assert_eq!(frame.column(column.name).unwrap().null_count(), 0, "{}.{}", table.name, column.name);
+            assert_eq!(
+                frame.column(column.name).unwrap().null_count(),
+                0,
+                "{}.{}",
+                table.name,
+                column.name
+            );
         }
     }
 }
@@ -77,10 +122,17 @@ fn values_are_those_of_the_tape() {
     assert_eq!(numbers(&quote, "sequence"), [Some(6)]);
     assert_eq!(
         quote.column("at").unwrap().get(0).unwrap(),
-        AnyValue::Datetime((MIDNIGHT + 123_456_789) as i64, TimeUnit::Nanoseconds, Some(&TimeZone::UTC))
+        AnyValue::Datetime(
+            (MIDNIGHT + 123_456_789) as i64,
+            TimeUnit::Nanoseconds,
+            Some(&TimeZone::UTC)
+        )
     );
 
-    assert_eq!(decimals(&read(&out, "trade"), "price"), some(&["922337203685477.5807"]));
+    assert_eq!(
+        decimals(&read(&out, "trade"), "price"),
+        some(&["922337203685477.5807"])
+    );
     assert_eq!(texts(&read(&out, "trade"), "aggressor"), some(&["unknown"]));
 
     let delta = read(&out, "book_delta");
@@ -93,9 +145,18 @@ fn values_are_those_of_the_tape() {
     let report = read(&out, "execution_report");
     assert_eq!(numbers(&report, "cause"), [None, Some(2)]);
     assert_eq!(texts(&report, "state"), some(&["cancelled", "filled"]));
-    assert_eq!(texts(&report, "reason"), [Some("requested".to_owned()), None]);
-    assert_eq!(decimals(&report, "fill_notional"), [None, Some("1.12525".to_owned())]);
-    assert_eq!(decimals(&report, "fill_fee"), [None, Some("0.000000000000000001".to_owned())]);
+    assert_eq!(
+        texts(&report, "reason"),
+        [Some("requested".to_owned()), None]
+    );
+    assert_eq!(
+        decimals(&report, "fill_notional"),
+        [None, Some("1.12525".to_owned())]
+    );
+    assert_eq!(
+        decimals(&report, "fill_fee"),
+        [None, Some("0.000000000000000001".to_owned())]
+    );
 
     let decided = read(&out, "order_decided");
     assert_eq!(decimals(&decided, "price"), [Some("0.45".to_owned()), None]);
@@ -103,36 +164,60 @@ fn values_are_those_of_the_tape() {
 
     let denied = read(&out, "order_denied");
     assert_eq!(decimals(&denied, "value"), [Some("1.5".to_owned()), None]);
-    assert_eq!(texts(&denied, "value_text"), some(&["1.5", "79228162514264337593543950335"]));
+    assert_eq!(
+        texts(&denied, "value_text"),
+        some(&["1.5", "79228162514264337593543950335"])
+    );
 
     let fees = read(&out, "fee_schedule");
     assert_eq!(decimals(&fees, "taker_rate"), [None]);
-    assert_eq!(texts(&fees, "taker_rate_text"), some(&["0.00000000000000000007"]));
+    assert_eq!(
+        texts(&fees, "taker_rate_text"),
+        some(&["0.00000000000000000007"])
+    );
 
     let feed = read(&out, "feed_state");
-    assert_eq!(texts(&feed, "stale_reason"), [None, Some("gap".to_owned()), Some("silent".to_owned())]);
+    assert_eq!(
+        texts(&feed, "stale_reason"),
+        [None, Some("gap".to_owned()), Some("silent".to_owned())]
+    );
     assert_eq!(numbers(&feed, "gap_found"), [None, Some(9), None]);
 
     let halts = read(&out, "halt_changed");
-    assert_eq!(texts(&halts, "strategy"), [None, Some("maker".to_owned()), None]);
+    assert_eq!(
+        texts(&halts, "strategy"),
+        [None, Some("maker".to_owned()), None]
+    );
     assert_eq!(numbers(&halts, "order"), [None, None, Some(30)]);
-    assert_eq!(read(&out, "timer_set").column("due").unwrap().null_count(), 1);
+    assert_eq!(
+        read(&out, "timer_set").column("due").unwrap().null_count(),
+        1
+    );
 
     let start = read(&out, "session_start");
     let config = texts(&start, "config").remove(0).unwrap();
     let config: onetape_engine::session::SessionConfig = serde_json::from_str(&config).unwrap();
     assert_eq!(config, common::config());
-    let note = texts(&read(&out, "operator_command"), "note").remove(0).unwrap();
+    let note = texts(&read(&out, "operator_command"), "note")
+        .remove(0)
+        .unwrap();
     assert_eq!(note, "a note, \"quoted\"\nover two lines — ünïcode");
 }
 
 #[test]
 fn fills_add_up_to_what_the_engine_says_to_the_last_digit() {
     let dir = TempDir::new().unwrap();
-    let (source, journal, out) = (dir.path().join("source"), dir.path().join("journal"), dir.path().join("out"));
+    let (source, journal, out) = (
+        dir.path().join("source"),
+        dir.path().join("journal"),
+        dir.path().join("out"),
+    );
     record_day(&source, 4_000, 100_000_000);
     let summary = run_day(&source, &journal);
-    assert!(summary.fills > 100 && summary.maker_fills > 0 && !summary.gates.is_empty(), "{summary:?}");
+    assert!(
+        summary.fills > 100 && summary.maker_fills > 0 && !summary.gates.is_empty(),
+        "{summary:?}"
+    );
     let report = exported(&journal, &out, 100);
     assert_eq!(report.frames, summary.frames);
     for (name, rows) in expected_rows(&journal) {
@@ -147,19 +232,38 @@ fn check_fills(out: &Path, summary: &Summary) {
         .into_iter()
         .zip(texts(&decided, "strategy"))
         .zip(texts(&decided, "side"))
-        .map(|((id, strategy), side)| (id.unwrap(), (strategy.unwrap(), if side.as_deref() == Some("buy") { 1 } else { -1 })))
+        .map(|((id, strategy), side)| {
+            (
+                id.unwrap(),
+                (
+                    strategy.unwrap(),
+                    if side.as_deref() == Some("buy") {
+                        1
+                    } else {
+                        -1
+                    },
+                ),
+            )
+        })
         .collect();
     let (mut turnover, mut fees) = (BTreeMap::<&str, i128>::new(), BTreeMap::<&str, i128>::new());
     let mut positions = BTreeMap::<(&str, String), (i128, u64)>::new();
-    let (qtys, notionals, paid) =
-        (units(&reports, "fill_qty"), units(&reports, "fill_notional"), units(&reports, "fill_fee"));
+    let (qtys, notionals, paid) = (
+        units(&reports, "fill_qty"),
+        units(&reports, "fill_notional"),
+        units(&reports, "fill_fee"),
+    );
     let instruments = texts(&reports, "instrument");
     for (row, order) in numbers(&reports, "order").into_iter().enumerate() {
-        let (Some(qty), Some(notional), Some(fee)) = (qtys[row], notionals[row], paid[row]) else { continue };
+        let (Some(qty), Some(notional), Some(fee)) = (qtys[row], notionals[row], paid[row]) else {
+            continue;
+        };
         let (strategy, sign) = &orders[&order.unwrap()];
         *turnover.entry(strategy).or_default() += notional;
         *fees.entry(strategy).or_default() += fee;
-        let position = positions.entry((strategy, instruments[row].clone().unwrap())).or_default();
+        let position = positions
+            .entry((strategy, instruments[row].clone().unwrap()))
+            .or_default();
         position.0 += sign * qty;
         position.1 += 1;
     }
@@ -182,20 +286,45 @@ fn only_the_kinds_that_were_asked_for_are_written_and_still_have_their_names() {
     every_kind(&journal);
     let kinds = Some(vec![Kind::OrderDenied, Kind::Quote, Kind::Quote]);
     let mut frames = 0;
-    let report = export(&ExportOptions { kinds, ..ExportOptions::new(&journal, &out) }, &mut |n| frames = n).unwrap();
+    let report = export(
+        &ExportOptions {
+            kinds,
+            ..ExportOptions::new(&journal, &out)
+        },
+        &mut |n| frames = n,
+    )
+    .unwrap();
     assert_eq!(report.frames, frames);
-    let files: Vec<&str> = report.tables.iter().map(|table| table.file.as_str()).collect();
+    let files: Vec<&str> = report
+        .tables
+        .iter()
+        .map(|table| table.file.as_str())
+        .collect();
     assert_eq!(files, ["quote.parquet", "order_denied.parquet"]);
-    let mut found: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut found: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     found.sort();
     assert_eq!(found, ["order_denied.parquet", "quote.parquet"]);
-    assert_eq!(texts(&read(&out, "order_denied"), "strategy"), some(&["maker", "maker"]));
-    assert_eq!(texts(&read(&out, "quote"), "instrument"), some(&["kalshi:RAIN"]));
+    assert_eq!(
+        texts(&read(&out, "order_denied"), "strategy"),
+        some(&["maker", "maker"])
+    );
+    assert_eq!(
+        texts(&read(&out, "quote"), "instrument"),
+        some(&["kalshi:RAIN"])
+    );
 }
 
 #[test]
 fn no_table_has_two_columns_of_one_name() {
     for table in schema() {
-        assert_eq!(table.polars_schema().len(), Table::common().len() + table.columns.len(), "{}", table.name);
+        assert_eq!(
+            table.polars_schema().len(),
+            Table::common().len() + table.columns.len(),
+            "{}",
+            table.name
+        );
     }
 }

@@ -211,7 +211,6 @@ pub(crate) struct Tail {
 }
 
 #[derive(Debug, Args)]
-#[cfg_attr(not(feature = "export"), expect(dead_code, reason = "read where the verb is built in"))]
 pub(crate) struct Export {
     /// The journal
     pub(crate) dir: PathBuf,

@@ -22,8 +22,19 @@ struct FileConfig {
 
 impl Default for FileConfig {
     fn default() -> Self {
-        let SessionConfig { seed, state_hash_every, paper, risk, .. } = SessionConfig::default();
-        Self { seed, state_hash_every, paper, risk }
+        let SessionConfig {
+            seed,
+            state_hash_every,
+            paper,
+            risk,
+            ..
+        } = SessionConfig::default();
+        Self {
+            seed,
+            state_hash_every,
+            paper,
+            risk,
+        }
     }
 }
 
@@ -37,7 +48,9 @@ pub(crate) fn from_file(path: &Path) -> Result<SessionConfig, Failure> {
 
 /// A configuration of one strategy with parameters from the command line.
 pub(crate) fn from_flags(strategy: Option<&str>, set: &[String]) -> Result<SessionConfig, Failure> {
-    let Some(strategy) = strategy else { return Ok(SessionConfig::default()) };
+    let Some(strategy) = strategy else {
+        return Ok(SessionConfig::default());
+    };
     let mut text = String::new();
     let (session, params) = split_settings(set)?;
     for (key, value) in session {
@@ -51,8 +64,13 @@ pub(crate) fn from_flags(strategy: Option<&str>, set: &[String]) -> Result<Sessi
 }
 
 /// A recorded configuration with other parameters.
-pub(crate) fn with_settings(recorded: &SessionConfig, set: &[String]) -> Result<SessionConfig, Failure> {
-    let unwritable = |e: toml::ser::Error| Failure::new(Exit::Config, format!("the recorded configuration: {e}"));
+pub(crate) fn with_settings(
+    recorded: &SessionConfig,
+    set: &[String],
+) -> Result<SessionConfig, Failure> {
+    let unwritable = |e: toml::ser::Error| {
+        Failure::new(Exit::Config, format!("the recorded configuration: {e}"))
+    };
     let mut table = toml::Table::try_from(recorded).map_err(unwritable)?;
     let (session, params) = split_settings(set)?;
     let mut overrides = String::new();
@@ -66,12 +84,17 @@ pub(crate) fn with_settings(recorded: &SessionConfig, set: &[String]) -> Result<
             let _ = writeln!(overrides, "{key} = {value}");
         }
         let overrides = parse_table(&overrides)?;
-        let strategies = table.get_mut("strategy").and_then(toml::Value::as_array_mut);
+        let strategies = table
+            .get_mut("strategy")
+            .and_then(toml::Value::as_array_mut);
         let [strategy] = strategies.map(Vec::as_mut_slice).unwrap_or_default() else {
             let what = "--set names a strategy's parameter, and the recorded session does not have exactly one strategy";
             return Err(Failure::new(Exit::Usage, what));
         };
-        let params = strategy.as_table_mut().and_then(|s| s.get_mut("params")).and_then(toml::Value::as_table_mut);
+        let params = strategy
+            .as_table_mut()
+            .and_then(|s| s.get_mut("params"))
+            .and_then(toml::Value::as_table_mut);
         if let Some(params) = params {
             merge(params, overrides);
         }
@@ -80,7 +103,8 @@ pub(crate) fn with_settings(recorded: &SessionConfig, set: &[String]) -> Result<
 }
 
 fn parse_table(text: &str) -> Result<toml::Table, Failure> {
-    text.parse().map_err(|e: toml::de::Error| located("command line", text, e.message(), e.span()))
+    text.parse()
+        .map_err(|e: toml::de::Error| located("command line", text, e.message(), e.span()))
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {
@@ -101,17 +125,32 @@ fn split_settings(set: &[String]) -> Result<(Settings, Settings), Failure> {
     let (mut session, mut params) = (Vec::new(), Vec::new());
     for setting in set {
         let Some((key, value)) = setting.split_once('=') else {
-            return Err(Failure::new(Exit::Usage, format!("--set {setting}: expected KEY=VALUE, as in --set fast=12")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--set {setting}: expected KEY=VALUE, as in --set fast=12"),
+            ));
         };
         let (key, value) = (key.trim(), value.trim());
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
         if key.is_empty() || !key.chars().all(plain) {
-            return Err(Failure::new(Exit::Usage, format!("--set {setting}: '{key}' can't be a parameter's name")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--set {setting}: '{key}' can't be a parameter's name"),
+            ));
         }
         // What does not read as a TOML value is meant as text: instrument=binance:BTCUSDT.
-        let value = if ValueDeserializer::parse(value).is_ok() { value.to_owned() } else { quoted(value) };
+        let value = if ValueDeserializer::parse(value).is_ok() {
+            value.to_owned()
+        } else {
+            quoted(value)
+        };
         let is_session = key.contains('.') || matches!(key, "seed" | "state_hash_every");
-        if is_session { &mut session } else { &mut params }.push((key.to_owned(), value));
+        if is_session {
+            &mut session
+        } else {
+            &mut params
+        }
+        .push((key.to_owned(), value));
     }
     Ok((session, params))
 }
@@ -136,12 +175,24 @@ pub(crate) fn from_text(name: &str, text: &str) -> Result<SessionConfig, Failure
     if let Some(strategies) = strategies {
         let span = strategies.span();
         let DeValue::Array(entries) = strategies.into_inner() else {
-            return Err(located(name, text, "strategies are written as [[strategy]]", Some(span)));
+            return Err(located(
+                name,
+                text,
+                "strategies are written as [[strategy]]",
+                Some(span),
+            ));
         };
         for entry in entries {
             let strategy = read_strategy(name, text, entry)?;
-            if config.strategies.iter().any(|known| known.id == strategy.id) {
-                let why = format!("two strategies have the id '{}'; give each its own", strategy.id);
+            if config
+                .strategies
+                .iter()
+                .any(|known| known.id == strategy.id)
+            {
+                let why = format!(
+                    "two strategies have the id '{}'; give each its own",
+                    strategy.id
+                );
                 return Err(located(name, text, &why, Some(span)));
             }
             config.strategies.push(strategy);
@@ -150,19 +201,31 @@ pub(crate) fn from_text(name: &str, text: &str) -> Result<SessionConfig, Failure
     Ok(config)
 }
 
-fn read_strategy(name: &str, text: &str, entry: Spanned<DeValue<'_>>) -> Result<StrategyConfig, Failure> {
+fn read_strategy(
+    name: &str,
+    text: &str,
+    entry: Spanned<DeValue<'_>>,
+) -> Result<StrategyConfig, Failure> {
     let fail = |why: &str, span: Range<usize>| located(name, text, why, Some(span));
     let entry_span = entry.span();
     let DeValue::Table(mut table) = entry.into_inner() else {
-        return Err(fail("a strategy is a table: [[strategy]] with a name", entry_span));
+        return Err(fail(
+            "a strategy is a table: [[strategy]] with a name",
+            entry_span,
+        ));
     };
     let mut take = |key: &str| table.remove(key);
     let (strategy, id, params) = (take("name"), take("id"), take("params"));
     if let Some((key, _)) = table.iter().next() {
-        let why = format!("unknown field `{}`, expected one of `name`, `id`, `params`", key.get_ref());
+        let why = format!(
+            "unknown field `{}`, expected one of `name`, `id`, `params`",
+            key.get_ref()
+        );
         return Err(fail(&why, key.span()));
     }
-    let Some(strategy) = strategy else { return Err(fail("a strategy needs a name", entry_span)) };
+    let Some(strategy) = strategy else {
+        return Err(fail("a strategy needs a name", entry_span));
+    };
     let as_text = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str().map(str::to_owned);
     let strategy_span = strategy.span();
     let Some(strategy) = as_text(&strategy) else {
@@ -170,7 +233,9 @@ fn read_strategy(name: &str, text: &str, entry: Spanned<DeValue<'_>>) -> Result<
     };
     let id = match id {
         None => strategy.clone(),
-        Some(value) => as_text(&value).ok_or_else(|| fail("a strategy's id is text", value.span()))?,
+        Some(value) => {
+            as_text(&value).ok_or_else(|| fail("a strategy's id is text", value.span()))?
+        }
     };
     let read = match params {
         Some(params) => StrategyParams::read(&strategy, ValueDeserializer::from(params)),
@@ -179,8 +244,14 @@ fn read_strategy(name: &str, text: &str, entry: Spanned<DeValue<'_>>) -> Result<
     match read {
         Ok(Some(params)) => Ok(StrategyConfig { id, params }),
         Ok(None) => {
-            let names: Vec<String> = StrategyParams::NAMES.iter().map(|name| format!("`{name}`")).collect();
-            let why = format!("unknown strategy `{strategy}`, expected one of {}", names.join(", "));
+            let names: Vec<String> = StrategyParams::NAMES
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect();
+            let why = format!(
+                "unknown strategy `{strategy}`, expected one of {}",
+                names.join(", ")
+            );
             Err(fail(&why, strategy_span))
         }
         Err(e) => Err(located(name, text, e.message(), e.span())),
@@ -192,7 +263,11 @@ fn located(name: &str, text: &str, why: &str, span: Option<Range<usize>>) -> Fai
     let place = span.as_ref().map_or_else(String::new, |span| {
         let before = text.get(..span.start).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .map_or(0, |last| last.chars().count())
+            + 1;
         format!(":{line}:{column}")
     });
     let failure = Failure::new(Exit::Config, format!("{name}{place}: {why}")).at(name, text, span);
@@ -207,7 +282,9 @@ fn suggestion(why: &str) -> Option<String> {
     let mut quoted = why.split('`').skip(1).step_by(2);
     let found = quoted.next().filter(|_| why.starts_with("unknown "))?;
     let nearest = quoted.map(|known| (strsim::jaro_winkler(found, known), known));
-    let best = nearest.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness > 0.7)?;
+    let best = nearest
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.7)?;
     Some(best.1.to_owned())
 }
 
@@ -220,7 +297,12 @@ mod tests {
         let text = "seed = 3\n[[strategy]]\nname = \"ema_cross\"\n[strategy.params]\nfsat = 12\n";
         let failure = from_text("my.toml", text).unwrap_err();
         assert_eq!(failure.exit, Exit::Config);
-        assert!(failure.to_string().starts_with("my.toml:5:1: unknown field `fsat`"), "{failure}");
+        assert!(
+            failure
+                .to_string()
+                .starts_with("my.toml:5:1: unknown field `fsat`"),
+            "{failure}"
+        );
         let help = miette::Diagnostic::help(&failure).map(|h| h.to_string());
         assert_eq!(help.as_deref(), Some("did you mean 'fast'?"));
     }
@@ -228,18 +310,39 @@ mod tests {
     #[test]
     fn an_unknown_strategy_and_an_unknown_limit_are_named() {
         let unknown = from_text("c", "[[strategy]]\nname = \"ema_cros\"\n").unwrap_err();
-        assert!(unknown.to_string().contains("c:2:8: unknown strategy `ema_cros`"), "{unknown}");
+        assert!(
+            unknown
+                .to_string()
+                .contains("c:2:8: unknown strategy `ema_cros`"),
+            "{unknown}"
+        );
         let limit = from_text("c", "[risk.total]\nmax_positon = \"5\"\n").unwrap_err();
-        assert!(limit.to_string().contains("c:2:1: unknown field `max_positon`"), "{limit}");
+        assert!(
+            limit
+                .to_string()
+                .contains("c:2:1: unknown field `max_positon`"),
+            "{limit}"
+        );
     }
 
     #[test]
     fn flags_read_like_a_file() {
-        let set = ["fast=12", "instrument=binance:BTCUSDT", "risk.price_collar_bps=50", "qty=\"0.5\""].map(String::from);
+        let set = [
+            "fast=12",
+            "instrument=binance:BTCUSDT",
+            "risk.price_collar_bps=50",
+            "qty=\"0.5\"",
+        ]
+        .map(String::from);
         let config = from_flags(Some("ema_cross"), &set).unwrap();
         assert_eq!(config.risk.price_collar_bps, 50);
-        let StrategyParams::EmaCross(params) = &config.strategies[0].params else { panic!("another strategy") };
-        assert_eq!((params.fast, params.instrument.as_deref()), (12, Some("binance:BTCUSDT")));
+        let StrategyParams::EmaCross(params) = &config.strategies[0].params else {
+            panic!("another strategy")
+        };
+        assert_eq!(
+            (params.fast, params.instrument.as_deref()),
+            (12, Some("binance:BTCUSDT"))
+        );
         assert!(from_flags(Some("ema_cross"), &["fast".into()]).is_err());
     }
 
@@ -247,7 +350,9 @@ mod tests {
     fn a_recorded_configuration_takes_another_parameter() {
         let recorded = from_flags(Some("ema_cross"), &["fast=12".into()]).unwrap();
         let changed = with_settings(&recorded, &["slow=40".into(), "seed=9".into()]).unwrap();
-        let StrategyParams::EmaCross(params) = &changed.strategies[0].params else { panic!("another strategy") };
+        let StrategyParams::EmaCross(params) = &changed.strategies[0].params else {
+            panic!("another strategy")
+        };
         assert_eq!((params.fast, params.slow, changed.seed), (12, 40, 9));
     }
 }

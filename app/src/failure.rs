@@ -21,12 +21,24 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     message: String,
     help: Option<String>,
-    source: Option<(NamedSource<String>, Option<std::ops::Range<usize>>)>,
+    source: Option<Box<Place>>,
+}
+
+/// A text with the part of it that is wrong.
+#[derive(Debug)]
+struct Place {
+    text: NamedSource<String>,
+    span: Option<std::ops::Range<usize>>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string(), help: None, source: None }
+        Self {
+            exit,
+            message: message.to_string(),
+            help: None,
+            source: None,
+        }
     }
 
     pub(crate) fn help(mut self, help: impl fmt::Display) -> Self {
@@ -35,8 +47,16 @@ impl Failure {
     }
 
     /// Shows the place in a text that is wrong.
-    pub(crate) fn at(mut self, name: &str, text: &str, span: Option<std::ops::Range<usize>>) -> Self {
-        self.source = Some((NamedSource::new(name, text.to_owned()), span));
+    pub(crate) fn at(
+        mut self,
+        name: &str,
+        text: &str,
+        span: Option<std::ops::Range<usize>>,
+    ) -> Self {
+        self.source = Some(Box::new(Place {
+            text: NamedSource::new(name, text.to_owned()),
+            span,
+        }));
         self
     }
 
@@ -48,7 +68,9 @@ impl Failure {
             eprintln!("{error}");
         } else {
             let mut text = String::new();
-            let drawn = miette::GraphicalReportHandler::new().with_links(false).render_report(&mut text, self);
+            let drawn = miette::GraphicalReportHandler::new()
+                .with_links(false)
+                .render_report(&mut text, self);
             match drawn {
                 Ok(()) => eprint!("{text}"),
                 Err(_) => eprintln!("error: {}", self.message),
@@ -67,16 +89,24 @@ impl std::error::Error for Failure {}
 
 impl Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|(source, _)| source as &dyn SourceCode)
+        self.source
+            .as_ref()
+            .map(|place| &place.text as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = self.source.as_ref()?.1.clone()?;
-        Some(Box::new(std::iter::once(LabeledSpan::new(Some("here".to_owned()), span.start, span.len().max(1)))))
+        let span = self.source.as_ref()?.span.clone()?;
+        Some(Box::new(std::iter::once(LabeledSpan::new(
+            Some("here".to_owned()),
+            span.start,
+            span.len().max(1),
+        ))))
     }
 }
 
@@ -84,7 +114,11 @@ impl From<onetape_journal::Error> for Failure {
     fn from(error: onetape_journal::Error) -> Self {
         use onetape_journal::Error as E;
         let exit = match error {
-            E::Io { .. } | E::Locked { .. } | E::Full { .. } | E::Poisoned { .. } | E::AlreadyExists { .. } => Exit::Failure,
+            E::Io { .. }
+            | E::Locked { .. }
+            | E::Full { .. }
+            | E::Poisoned { .. }
+            | E::AlreadyExists { .. } => Exit::Failure,
             _ => Exit::Data,
         };
         Failure::new(exit, error)
@@ -98,7 +132,9 @@ impl From<onetape_backtest::Error> for Failure {
             E::Journal(journal) => journal.into(),
             E::Config(why) => Failure::new(Exit::Config, why),
             E::SameJournal { .. } => Failure::new(Exit::Usage, error),
-            E::Core { .. } | E::NoInputs { .. } | E::OtherRun { .. } => Failure::new(Exit::Data, error),
+            E::Core { .. } | E::NoInputs { .. } | E::OtherRun { .. } => {
+                Failure::new(Exit::Data, error)
+            }
         }
     }
 }

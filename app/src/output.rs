@@ -15,8 +15,12 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
 
 /// Prints a value as JSON.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Failure::new(crate::failure::Exit::Failure, format!("could not write JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(value).map_err(|e| {
+        Failure::new(
+            crate::failure::Exit::Failure,
+            format!("could not write JSON: {e}"),
+        )
+    })?;
     line(text)
 }
 
@@ -33,7 +37,11 @@ pub(crate) fn table(head: &[&str], left: usize, rows: Vec<Vec<String>>) -> Strin
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// 1234567 as 1,234,567.
@@ -52,24 +60,39 @@ pub(crate) fn count(number: u64) -> String {
 /// Bytes in the largest unit that leaves at least one.
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
-    let unit = (0..UNITS.len() - 1).rev().find(|unit| number >> (10 * (unit + 1)) > 0).map_or(0, |unit| unit + 1);
-    let tenths = u128::from(number) * 10 >> (10 * unit);
-    if unit == 0 { format!("{number} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
+    let unit = (0..UNITS.len() - 1)
+        .rev()
+        .find(|unit| number >> (10 * (unit + 1)) > 0)
+        .map_or(0, |unit| unit + 1);
+    let tenths = (u128::from(number) * 10) >> (10 * unit);
+    if unit == 0 {
+        format!("{number} B")
+    } else {
+        format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    }
 }
 
 /// UTC nanoseconds as RFC 3339.
 pub(crate) fn time(at_ns: u64) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(at_ns)).map_or_else(|_| format!("{at_ns} ns"), |at| format!("{at:.9}"))
+    jiff::Timestamp::from_nanosecond(i128::from(at_ns))
+        .map_or_else(|_| format!("{at_ns} ns"), |at| format!("{at:.9}"))
 }
 
 /// Money with at most eight decimals for the eye; JSON and exports have every digit.
 pub(crate) fn money(amount: onetape_engine::number::Money) -> String {
-    amount.to_decimal().map_or_else(|_| amount.to_string(), |amount| amount.round_dp(8).normalize().to_string())
+    amount.to_decimal().map_or_else(
+        |_| amount.to_string(),
+        |amount| amount.round_dp(8).normalize().to_string(),
+    )
 }
 
 /// "1 frame", "2 frames".
 pub(crate) fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+    format!(
+        "{} {noun}{}",
+        count(number),
+        if number == 1 { "" } else { "s" }
+    )
 }
 
 #[cfg(test)]
@@ -78,8 +101,17 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
-        assert_eq!((bytes(512), bytes(1_536), bytes(64 << 20)), ("512 B".into(), "1.5 KiB".into(), "64.0 MiB".into()));
-        assert_eq!(time(1_723_161_253_937_085_768), "2024-08-08T23:54:13.937085768Z");
+        assert_eq!(
+            (count(0), count(999), count(1_234_567)),
+            ("0".into(), "999".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (bytes(512), bytes(1_536), bytes(64 << 20)),
+            ("512 B".into(), "1.5 KiB".into(), "64.0 MiB".into())
+        );
+        assert_eq!(
+            time(1_723_161_253_937_085_768),
+            "2024-08-08T23:54:13.937085768Z"
+        );
     }
 }

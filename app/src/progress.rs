@@ -4,13 +4,18 @@ use std::io::IsTerminal;
 
 /// A bar towards a known end.
 pub(crate) fn bar(total: u64, unit: &str) -> ProgressBar {
-    let template = format!("  {{bar:32.cyan}} {{percent:>3}} %  {{pos}} / {{len}} {unit}  {{per_sec}}  {{msg}}");
+    let template = format!(
+        "  {{bar:32.cyan}} {{percent:>3}} %  {{pos}} / {{len}} {unit}  {{per_sec}}  {{msg}}"
+    );
     styled(ProgressBar::new(total), &template)
 }
 
 /// A count without a known end.
 pub(crate) fn counter(unit: &str) -> ProgressBar {
-    styled(ProgressBar::no_length(), &format!("  {{spinner:.cyan}} {{human_pos}} {unit}  {{per_sec}}  {{msg}}"))
+    styled(
+        ProgressBar::no_length(),
+        &format!("  {{spinner:.cyan}} {{human_pos}} {unit}  {{per_sec}}  {{msg}}"),
+    )
 }
 
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {

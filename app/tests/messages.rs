@@ -1,11 +1,21 @@
 //! Bad input gets one clear message with the exit code of its kind, and nothing is lost or half-written.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
 mod common;
 use common::{arg, demo_config, fails, generate, json, ok, run};
 
 #[test]
 fn help_and_completions_answer() {
     assert!(ok(&["--help"]).contains("onetape demo"));
-    for verb in ["demo", "import", "generate", "backtest", "verify", "recover", "info", "tail", "export", "archive"] {
+    for verb in [
+        "demo", "import", "generate", "backtest", "verify", "recover", "info", "tail", "export",
+        "archive",
+    ] {
         assert!(ok(&[verb, "--help"]).contains("Usage: onetape"), "{verb}");
     }
     assert!(ok(&["completions", "bash"]).contains("_onetape"));
@@ -17,10 +27,36 @@ fn wrong_words_on_the_command_line_are_usage_errors() {
     let day = generate(dir.path(), 1, 100, "quotes");
     fails(&["backtset"], 2);
     fails(&["backtest", arg(&day), "--sett", "a=1"], 2);
-    fails(&["generate", "--journal", arg(&dir.path().join("x")), "--seed", "1", "--scenario", "mixd"], 2);
+    fails(
+        &[
+            "generate",
+            "--journal",
+            arg(&dir.path().join("x")),
+            "--seed",
+            "1",
+            "--scenario",
+            "mixd",
+        ],
+        2,
+    );
     assert!(fails(&["tail", arg(&day), "--kind", "qoute"], 2).contains("quote"));
-    assert!(fails(&["tail", arg(&day), "--instrument", "binance:NONE"], 2).contains("generated:WALK"));
-    assert!(fails(&["backtest", arg(&day), "--strategy", "ema_cross", "--set", "fast"], 2).contains("KEY=VALUE"));
+    assert!(
+        fails(&["tail", arg(&day), "--instrument", "binance:NONE"], 2).contains("generated:WALK")
+    );
+    assert!(
+        fails(
+            &[
+                "backtest",
+                arg(&day),
+                "--strategy",
+                "ema_cross",
+                "--set",
+                "fast"
+            ],
+            2
+        )
+        .contains("KEY=VALUE")
+    );
     fails(&["backtest", arg(&day), "--journal", arg(&day)], 2);
 }
 
@@ -29,12 +65,29 @@ fn a_wrong_configuration_names_file_line_column_and_the_likely_word() {
     let dir = tempfile::tempdir().unwrap();
     let day = generate(dir.path(), 1, 100, "quotes");
     let file = dir.path().join("my.toml");
-    std::fs::write(&file, "[[strategy]]\nname = \"ema_cross\"\n[strategy.params]\nslwo = 30\n").unwrap();
+    std::fs::write(
+        &file,
+        "[[strategy]]\nname = \"ema_cross\"\n[strategy.params]\nslwo = 30\n",
+    )
+    .unwrap();
     let complaint = fails(&["backtest", arg(&day), "--config", arg(&file)], 3);
-    assert!(complaint.contains("my.toml:4:1") && complaint.contains("did you mean 'slow'"), "{complaint}");
+    assert!(
+        complaint.contains("my.toml:4:1") && complaint.contains("did you mean 'slow'"),
+        "{complaint}"
+    );
     let missing = fails(&["backtest", arg(&day), "--config", "no-such.toml"], 3);
     assert!(missing.contains("no-such.toml"), "{missing}");
-    let useless = fails(&["backtest", arg(&day), "--strategy", "ema_cross", "--set", "fast=30"], 3);
+    let useless = fails(
+        &[
+            "backtest",
+            arg(&day),
+            "--strategy",
+            "ema_cross",
+            "--set",
+            "fast=30",
+        ],
+        3,
+    );
     assert!(useless.contains("below slow"), "{useless}");
     assert!(fails(&["backtest", arg(&day), "--strategy", "ema_cros"], 3).contains("ema_cross"));
 }
@@ -51,13 +104,52 @@ fn a_place_without_a_journal_is_said_to_be_one() {
 #[test]
 fn a_finished_run_is_not_run_again_and_another_run_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (day, other) = (generate(dir.path(), 1, 2_000, "quotes"), generate(dir.path(), 2, 2_000, "quotes"));
+    let (day, other) = (
+        generate(dir.path(), 1, 2_000, "quotes"),
+        generate(dir.path(), 2, 2_000, "quotes"),
+    );
     let journal = dir.path().join("run");
-    ok(&["backtest", arg(&day), "--strategy", "ema_cross", "--journal", arg(&journal)]);
+    ok(&[
+        "backtest",
+        arg(&day),
+        "--strategy",
+        "ema_cross",
+        "--journal",
+        arg(&journal),
+    ]);
     let before = json(&["info", arg(&journal)])["root_hash"].clone();
-    ok(&["backtest", arg(&day), "--strategy", "ema_cross", "--journal", arg(&journal)]);
-    fails(&["backtest", arg(&day), "--strategy", "ema_cross", "--set", "slow=30", "--journal", arg(&journal)], 4);
-    fails(&["backtest", arg(&other), "--strategy", "ema_cross", "--journal", arg(&journal)], 4);
+    ok(&[
+        "backtest",
+        arg(&day),
+        "--strategy",
+        "ema_cross",
+        "--journal",
+        arg(&journal),
+    ]);
+    fails(
+        &[
+            "backtest",
+            arg(&day),
+            "--strategy",
+            "ema_cross",
+            "--set",
+            "slow=30",
+            "--journal",
+            arg(&journal),
+        ],
+        4,
+    );
+    fails(
+        &[
+            "backtest",
+            arg(&other),
+            "--strategy",
+            "ema_cross",
+            "--journal",
+            arg(&journal),
+        ],
+        4,
+    );
     assert_eq!(json(&["info", arg(&journal)])["root_hash"], before);
 }
 
@@ -66,10 +158,20 @@ fn a_second_writer_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let day = generate(dir.path(), 1, 20_000, "quotes");
     let journal = dir.path().join("run");
-    let args = ["backtest", arg(&day), "--strategy", "ema_cross", "--journal", arg(&journal)];
+    let args = [
+        "backtest",
+        arg(&day),
+        "--strategy",
+        "ema_cross",
+        "--journal",
+        arg(&journal),
+    ];
     let mut paced = args.to_vec();
     paced.extend(["--pace", "2000"]);
-    let mut first = common::onetape(&paced).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut first = common::onetape(&paced)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     while onetape_journal::Reader::open(&journal).is_err() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -90,7 +192,10 @@ fn a_cut_tape_reads_as_far_as_it_goes_or_is_refused() {
     std::fs::write(&segment, &bytes[..100_000]).unwrap();
     // The journal was closed in order, so its durable record knows that frames are missing.
     let complaint = fails(&["recover", arg(&day)], 4);
-    assert!(complaint.contains("were recorded as being on disk"), "{complaint}");
+    assert!(
+        complaint.contains("were recorded as being on disk"),
+        "{complaint}"
+    );
     let info = run(&["info", arg(&day), "--json"]);
     assert_eq!(info.status.code(), Some(4));
     let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
@@ -119,7 +224,15 @@ fn export_says_how_to_get_it_where_it_is_not_built_in() {
     if cfg!(feature = "export") {
         return;
     }
-    let complaint = fails(&["export", arg(dir.path()), "--out", arg(&dir.path().join("out"))], 2);
+    let complaint = fails(
+        &[
+            "export",
+            arg(dir.path()),
+            "--out",
+            arg(&dir.path().join("out")),
+        ],
+        2,
+    );
     assert!(complaint.contains("--features export"), "{complaint}");
 }
 
@@ -129,7 +242,12 @@ fn the_demo_runs_and_verifies() {
     let place = dir.path().join("demo");
     let said = ok(&["demo", "--dir", arg(&place)]);
     assert!(said.contains("verified: identical, root "), "{said}");
-    let next: Vec<&str> = said.lines().skip_while(|line| *line != "Next:").skip(1).map(str::trim).collect();
+    let next: Vec<&str> = said
+        .lines()
+        .skip_while(|line| *line != "Next:")
+        .skip(1)
+        .map(str::trim)
+        .collect();
     assert_eq!(next.len(), 3);
     for command in next {
         let words: Vec<&str> = command.split_whitespace().collect();
@@ -148,33 +266,74 @@ fn tail_follows_a_live_tape_and_filters() {
     let dir = tempfile::tempdir().unwrap();
     let day = generate(dir.path(), 1, 6_000, "quotes");
     let journal = dir.path().join("run");
-    let mut writer = common::onetape(&["backtest", arg(&day), "--strategy", "ema_cross", "--journal", arg(&journal), "--pace", "4000"])
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut writer = common::onetape(&[
+        "backtest",
+        arg(&day),
+        "--strategy",
+        "ema_cross",
+        "--journal",
+        arg(&journal),
+        "--pace",
+        "4000",
+    ])
+    .stdout(std::process::Stdio::null())
+    .spawn()
+    .unwrap();
     while onetape_journal::Reader::open(&journal).is_err() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let followed = ok(&["tail", arg(&journal), "--follow", "--all", "--kind", "order_decided,session_end", "--json"]);
+    let followed = ok(&[
+        "tail",
+        arg(&journal),
+        "--follow",
+        "--all",
+        "--kind",
+        "order_decided,session_end",
+        "--json",
+    ]);
     assert!(writer.wait().unwrap().success());
-    let lines: Vec<serde_json::Value> = followed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> = followed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.last().unwrap()["kind"], "session_end");
-    let order = lines.iter().find(|line| line["kind"] == "order_decided").unwrap();
-    assert_eq!((&order["strategy"], &order["instrument"]), (&"ema_cross".into(), &"generated:WALK".into()));
+    let order = lines
+        .iter()
+        .find(|line| line["kind"] == "order_decided")
+        .unwrap();
+    assert_eq!(
+        (&order["strategy"], &order["instrument"]),
+        (&"ema_cross".into(), &"generated:WALK".into())
+    );
     let id = order["sequence"].to_string();
     let of_order = ok(&["tail", arg(&journal), "--all", "--order", &id]);
-    assert!(of_order.lines().count() >= 2 && of_order.contains("execution_report"), "{of_order}");
+    assert!(
+        of_order.lines().count() >= 2 && of_order.contains("execution_report"),
+        "{of_order}"
+    );
     assert_eq!(ok(&["tail", arg(&journal), "-n", "3"]).lines().count(), 3);
-    let waited = fails(&["tail", arg(&cut_copy(&journal, dir.path())), "--follow", "--timeout", "1"], 9);
+    let waited = fails(
+        &[
+            "tail",
+            arg(&cut_copy(&journal, dir.path())),
+            "--follow",
+            "--timeout",
+            "1",
+        ],
+        9,
+    );
     assert!(waited.contains("no new frame"), "{waited}");
 }
 
 /// A tape whose writer is gone without closing it.
 fn cut_copy(journal: &std::path::Path, dir: &std::path::Path) -> std::path::PathBuf {
     let copy = dir.join("unclosed");
-    let mut writer = onetape_journal::Writer::create(&copy, onetape_journal::Options::default()).unwrap();
+    let mut writer =
+        onetape_journal::Writer::create(&copy, onetape_journal::Options::default()).unwrap();
     for (_, at, bits, payload) in common::frames(journal).into_iter().take(50) {
-        writer.append(onetape_journal::Tag::from_bits(bits).unwrap(), at, &payload).unwrap();
+        writer
+            .append(onetape_journal::Tag::from_bits(bits).unwrap(), at, &payload)
+            .unwrap();
     }
     std::mem::forget(writer);
     copy

@@ -1,4 +1,11 @@
 //! Verification names the first frame that is not what the inputs lead to, with both values.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
 mod common;
 use common::{arg, demo_config, fails, frames, generate, json, ok, run};
 use onetape_engine::event::{Event, Kind};
@@ -8,7 +15,14 @@ use std::path::{Path, PathBuf};
 fn traded(dir: &Path) -> PathBuf {
     let day = generate(dir, 31, 12_000, "mixed");
     let journal = dir.join("run");
-    ok(&["backtest", arg(&day), "--config", arg(&demo_config()), "--journal", arg(&journal)]);
+    ok(&[
+        "backtest",
+        arg(&day),
+        "--config",
+        arg(&demo_config()),
+        "--journal",
+        arg(&journal),
+    ]);
     journal
 }
 
@@ -22,7 +36,10 @@ fn a_forged_decision_is_found() {
     for (sequence, at, bits, mut payload) in frames(&journal) {
         let tag = Tag::from_bits(bits).unwrap();
         if tag.kind() == Kind::OrderDecided.number() && altered.is_none() && sequence > 3_000 {
-            let Event::OrderDecided(mut order) = Event::decode(tag.kind(), &payload).unwrap() else { unreachable!() };
+            let Event::OrderDecided(mut order) = Event::decode(tag.kind(), &payload).unwrap()
+            else {
+                unreachable!()
+            };
             order.qty.0 += 1;
             price = order.price.0.to_string();
             payload.clear();
@@ -38,7 +55,10 @@ fn a_forged_decision_is_found() {
     let difference = &found["difference"];
     assert_eq!(difference["sequence"].as_u64(), altered);
     assert_eq!(difference["fields"][0]["field"], "qty");
-    assert_ne!(difference["fields"][0]["recorded"], difference["fields"][0]["computed"]);
+    assert_ne!(
+        difference["fields"][0]["recorded"],
+        difference["fields"][0]["computed"]
+    );
     assert!(!price.is_empty());
 }
 
@@ -48,15 +68,22 @@ fn a_forged_decision_is_found() {
 fn a_flipped_byte_in_a_decision_is_found_in_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let journal = traded(dir.path());
-    let decided = |kept: &&common::Kept| Tag::from_bits(kept.2).unwrap().kind() == Kind::OrderDecided.number();
+    let decided = |kept: &&common::Kept| {
+        Tag::from_bits(kept.2).unwrap().kind() == Kind::OrderDecided.number()
+    };
     let all = frames(&journal);
     let victim = all.iter().filter(decided).nth(5).unwrap();
     let (segment, at) = std::fs::read_dir(&journal)
         .unwrap()
-        .filter_map(|entry| Some(entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "seg")))
+        .filter_map(|entry| {
+            Some(entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        })
         .find_map(|path| {
             let bytes = std::fs::read(&path).unwrap();
-            bytes.windows(victim.3.len()).position(|window| window == victim.3).map(|at| (path, at))
+            bytes
+                .windows(victim.3.len())
+                .position(|window| window == victim.3)
+                .map(|at| (path, at))
         })
         .unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
@@ -64,10 +91,20 @@ fn a_flipped_byte_in_a_decision_is_found_in_its_place() {
     bytes[last] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     let output = run(&["verify", arg(&journal), "--json"]);
-    assert_eq!(output.status.code(), Some(8), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(8),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["difference"]["sequence"].as_u64(), Some(victim.0));
-    assert!(found["difference"]["what"].as_str().unwrap().contains("checksum"));
+    assert!(
+        found["difference"]["what"]
+            .as_str()
+            .unwrap()
+            .contains("checksum")
+    );
     // Everything else refuses it as damaged data.
     fails(&["recover", arg(&journal)], 4);
 }
@@ -77,9 +114,21 @@ fn another_parameter_is_found_at_its_first_decision() {
     let dir = tempfile::tempdir().unwrap();
     let day = generate(dir.path(), 32, 5_000, "quotes");
     let journal = dir.path().join("run");
-    ok(&["backtest", arg(&day), "--strategy", "ema_cross", "--journal", arg(&journal)]);
+    ok(&[
+        "backtest",
+        arg(&day),
+        "--strategy",
+        "ema_cross",
+        "--journal",
+        arg(&journal),
+    ]);
     let output = run(&["verify", arg(&journal), "--set", "slow=21", "--json"]);
-    assert_eq!(output.status.code(), Some(8), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(8),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["difference"]["strategy"], "ema_cross");
     assert!(ok(&["verify", arg(&journal), "--set", "slow=20"]).starts_with("verified: identical"));
@@ -90,5 +139,8 @@ fn a_tape_of_inputs_alone_verifies() {
     let dir = tempfile::tempdir().unwrap();
     let day = generate(dir.path(), 33, 1_000, "depth");
     let result = json(&["verify", arg(&day)]);
-    assert_eq!((result["identical"].as_bool(), result["derived"].as_u64()), (Some(true), Some(0)));
+    assert_eq!(
+        (result["identical"].as_bool(), result["derived"].as_u64()),
+        (Some(true), Some(0))
+    );
 }

@@ -17,8 +17,17 @@ impl Names {
     /// The names in a market and a desk.
     pub fn of(market: &Market, desk: &Desk) -> Self {
         Self {
-            instruments: market.instruments().iter().map(|i| (i.name.clone(), i.decimals())).collect(),
-            strategies: desk.config().strategies.iter().map(|s| s.id.clone()).collect(),
+            instruments: market
+                .instruments()
+                .iter()
+                .map(|i| (i.name.clone(), i.decimals()))
+                .collect(),
+            strategies: desk
+                .config()
+                .strategies
+                .iter()
+                .map(|s| s.id.clone())
+                .collect(),
         }
     }
 
@@ -30,7 +39,12 @@ impl Names {
                 self.instruments.push((name, definition.decimals));
             }
             Event::SessionStart(start) => {
-                self.strategies = start.config.strategies.iter().map(|s| s.id.clone()).collect();
+                self.strategies = start
+                    .config
+                    .strategies
+                    .iter()
+                    .map(|s| s.id.clone())
+                    .collect();
             }
             _ => {}
         }
@@ -38,12 +52,17 @@ impl Names {
 
     /// An instrument's name by its number.
     pub fn instrument(&self, number: u32) -> Option<&str> {
-        self.instruments.get(number as usize).map(|(name, _)| name.as_str())
+        self.instruments
+            .get(number as usize)
+            .map(|(name, _)| name.as_str())
     }
 
     /// An instrument's number by its name.
     pub fn find_instrument(&self, name: &str) -> Option<u32> {
-        self.instruments.iter().position(|(known, _)| known == name).and_then(|place| u32::try_from(place).ok())
+        self.instruments
+            .iter()
+            .position(|(known, _)| known == name)
+            .and_then(|place| u32::try_from(place).ok())
     }
 
     /// Names of all instruments, by number.
@@ -61,7 +80,9 @@ impl Names {
         // A frame in a buffer of its own need not be aligned as on the tape.
         let mut aligned = vec![0u64; payload.len().div_ceil(8)];
         let bytes = as_bytes_mut(&mut aligned);
-        let Some(bytes) = bytes.get_mut(..payload.len()) else { return Value::Null };
+        let Some(bytes) = bytes.get_mut(..payload.len()) else {
+            return Value::Null;
+        };
         bytes.copy_from_slice(payload);
         match Event::decode(kind, bytes) {
             Ok(event) => self.event_json(&event),
@@ -108,7 +129,10 @@ impl Names {
             Event::StateHash(e) => plain(e),
             Event::StepClosed(e) => plain(e),
         };
-        let decimals = event.instrument().and_then(|id| self.instruments.get(id.index())).map(|(_, d)| *d);
+        let decimals = event
+            .instrument()
+            .and_then(|id| self.instruments.get(id.index()))
+            .map(|(_, d)| *d);
         if let Value::Object(fields) = &mut value {
             self.name_fields(fields, decimals);
         }
@@ -117,9 +141,20 @@ impl Names {
 
     fn book_json(&self, update: &BookUpdate<'_>) -> Value {
         let header = update.header;
-        let decimals = self.instruments.get(header.instrument.index()).map(|(_, d)| *d);
+        let decimals = self
+            .instruments
+            .get(header.instrument.index())
+            .map(|(_, d)| *d);
         let levels = |levels: &[Level]| -> Vec<[String; 2]> {
-            levels.iter().map(|level| [price_text(level.price.0, decimals), qty_text(level.qty.0, decimals)]).collect()
+            levels
+                .iter()
+                .map(|level| {
+                    [
+                        price_text(level.price.0, decimals),
+                        qty_text(level.qty.0, decimals),
+                    ]
+                })
+                .collect()
         };
         json!({
             "instrument": header.instrument, "bids": levels(update.bids), "asks": levels(update.asks),
@@ -130,20 +165,33 @@ impl Names {
 
     fn name_fields(&self, fields: &mut Map<String, Value>, decimals: Option<Decimals>) {
         const PRICES: [&str; 11] = [
-            "price", "bid_price", "ask_price", "open", "high", "low", "close", "tick_size", "min_price", "max_price",
+            "price",
+            "bid_price",
+            "ask_price",
+            "open",
+            "high",
+            "low",
+            "close",
+            "tick_size",
+            "min_price",
+            "max_price",
             "settlement_price",
         ];
         const QTYS: [&str; 6] = ["qty", "bid_qty", "ask_qty", "volume", "lot_size", "min_qty"];
         for (key, value) in fields.iter_mut() {
             match (key.as_str(), &mut *value) {
                 ("instrument", Value::Number(number)) => {
-                    let name = number.as_u64().and_then(|n| self.instrument(u32::try_from(n).ok()?));
+                    let name = number
+                        .as_u64()
+                        .and_then(|n| self.instrument(u32::try_from(n).ok()?));
                     if let Some(name) = name {
                         *value = Value::String(name.to_owned());
                     }
                 }
                 ("strategy", Value::Number(number)) => {
-                    let id = number.as_u64().and_then(|n| self.strategy(u16::try_from(n).ok()?));
+                    let id = number
+                        .as_u64()
+                        .and_then(|n| self.strategy(u16::try_from(n).ok()?));
                     if let Some(id) = id {
                         *value = Value::String(id.to_owned());
                     }
@@ -165,11 +213,20 @@ impl Names {
     }
 
     /// A whole frame as one JSON object.
-    pub fn frame_json(&self, sequence: u64, at_ns: u64, kind: Kind, derived: bool, ends_step: bool, event: &Event<'_>) -> Value {
+    pub fn frame_json(
+        &self,
+        sequence: u64,
+        at_ns: u64,
+        kind: Kind,
+        derived: bool,
+        ends_step: bool,
+        event: &Event<'_>,
+    ) -> Value {
         let mut frame = json!({
             "sequence": sequence, "at_ns": at_ns, "kind": kind.name(), "derived": derived, "ends_step": ends_step,
         });
-        if let (Value::Object(frame), Value::Object(fields)) = (&mut frame, self.event_json(event)) {
+        if let (Value::Object(frame), Value::Object(fields)) = (&mut frame, self.event_json(event))
+        {
             frame.extend(fields);
         }
         frame
@@ -185,9 +242,15 @@ fn plain<T: Serialize>(event: &T) -> Value {
 }
 
 fn price_text(mantissa: i64, decimals: Option<Decimals>) -> String {
-    decimals.map_or_else(|| mantissa.to_string(), |d| d.price_decimal(Price(mantissa)).to_string())
+    decimals.map_or_else(
+        || mantissa.to_string(),
+        |d| d.price_decimal(Price(mantissa)).to_string(),
+    )
 }
 
 fn qty_text(mantissa: i64, decimals: Option<Decimals>) -> String {
-    decimals.map_or_else(|| mantissa.to_string(), |d| d.qty_decimal(Qty(mantissa)).to_string())
+    decimals.map_or_else(
+        || mantissa.to_string(),
+        |d| d.qty_decimal(Qty(mantissa)).to_string(),
+    )
 }

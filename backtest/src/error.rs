@@ -45,18 +45,28 @@ pub enum Error {
 
 impl Error {
     /// A step's error with the journal that it happened on.
-    pub(crate) fn at<E: std::error::Error + Into<Error> + 'static>(journal: &std::path::Path, error: StepError<E>) -> Error {
+    pub(crate) fn at<E: std::error::Error + Into<Error> + 'static>(
+        journal: &std::path::Path,
+        error: StepError<E>,
+    ) -> Error {
         match error {
             StepError::Sink(sink) => sink.into(),
-            StepError::Engine { source: EngineError::BadParameters { strategy, why }, .. } => {
-                Error::Config(format!("strategy '{strategy}': {why}"))
-            }
-            other => Error::Core { journal: journal.to_path_buf(), why: other.to_string() },
+            StepError::Engine {
+                source: EngineError::BadParameters { strategy, why },
+                ..
+            } => Error::Config(format!("strategy '{strategy}': {why}")),
+            other => Error::Core {
+                journal: journal.to_path_buf(),
+                why: other.to_string(),
+            },
         }
     }
 
     pub(crate) fn decode(journal: &std::path::Path, sequence: u64, error: &DecodeError) -> Error {
-        Error::Core { journal: journal.to_path_buf(), why: format!("sequence {sequence}: {error}") }
+        Error::Core {
+            journal: journal.to_path_buf(),
+            why: format!("sequence {sequence}: {error}"),
+        }
     }
 }
 

@@ -13,7 +13,10 @@ pub struct JournalSink {
 impl JournalSink {
     /// A sink at the writer's end.
     pub const fn new(writer: Writer) -> Self {
-        Self { writer, staged: false }
+        Self {
+            writer,
+            staged: false,
+        }
     }
 
     /// The writer.
@@ -34,12 +37,22 @@ impl Sink for JournalSink {
     type Error = Error;
 
     #[inline]
-    fn frame(&mut self, sequence: Sequence, at: Nanos, tag: Tag, payload: &[u8]) -> Result<(), Error> {
+    fn frame(
+        &mut self,
+        sequence: Sequence,
+        at: Nanos,
+        tag: Tag,
+        payload: &[u8],
+    ) -> Result<(), Error> {
         if self.staged {
             self.writer.publish(false);
             self.staged = false;
         }
-        debug_assert_eq!(sequence.0, self.writer.next_sequence(), "invariant: sequencer and journal count alike");
+        debug_assert_eq!(
+            sequence.0,
+            self.writer.next_sequence(),
+            "invariant: sequencer and journal count alike"
+        );
         self.writer.stage(tag, at.0, payload)?;
         self.staged = true;
         Ok(())

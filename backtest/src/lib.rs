@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod describe;
+mod error;
 pub mod generate;
 pub mod import;
-mod error;
 mod journal_sink;
 pub mod recover;
 mod replay;

@@ -24,14 +24,34 @@ pub struct KeptFrame {
 }
 
 impl KeptFrame {
-    fn of(frame: &Frame<'_>) -> Self {
-        let Frame { sequence, timestamp_ns, tag, payload } = *frame;
-        Self { sequence, timestamp_ns, tag, payload: payload.to_vec() }
+    pub(crate) fn of(frame: &Frame<'_>) -> Self {
+        let Frame {
+            sequence,
+            timestamp_ns,
+            tag,
+            payload,
+        } = *frame;
+        Self {
+            sequence,
+            timestamp_ns,
+            tag,
+            payload: payload.to_vec(),
+        }
     }
 
     fn frame(&self) -> Frame<'_> {
-        let Self { sequence, timestamp_ns, tag, payload } = self;
-        Frame { sequence: *sequence, timestamp_ns: *timestamp_ns, tag: *tag, payload }
+        let Self {
+            sequence,
+            timestamp_ns,
+            tag,
+            payload,
+        } = self;
+        Frame {
+            sequence: *sequence,
+            timestamp_ns: *timestamp_ns,
+            tag: *tag,
+            payload,
+        }
     }
 }
 
@@ -55,7 +75,10 @@ pub struct Recovered {
 impl Recovered {
     /// Market inputs on the tape since the session's start, those of a cut step included.
     pub fn inputs(&self) -> u64 {
-        let cut = self.cut_step.iter().filter(|f| !f.tag.is_derived() && f.tag.kind() != Kind::SessionStart.number());
+        let cut = self
+            .cut_step
+            .iter()
+            .filter(|f| !f.tag.is_derived() && f.tag.kind() != Kind::SessionStart.number());
         self.sequencer.desk().stats().inputs + cut.count() as u64
     }
 
@@ -76,16 +99,22 @@ pub fn recover(journal: &Path) -> Result<Recovered, Error> {
     let mut known = snapshot::list(journal)?;
     known.sort_unstable();
     for sequence in known.into_iter().rev() {
-        let restored = snapshot::read(journal, sequence).map_err(|e| e.to_string()).and_then(|bytes| {
-            let sequencer = Sequencer::restore(&bytes, NullSink).map_err(|e| e.to_string())?;
-            // A snapshot beyond the journal's end belongs to frames that a power cut took.
-            reader.seek(sequence).map_err(|e| e.to_string())?;
-            match reader.next() {
-                Ok(Some(frame)) if frame.sequence == sequence && frame.tag.ends_step() => Ok(sequencer),
-                Ok(_) => Err("the journal does not have the frame that it was taken after".to_owned()),
-                Err(e) => Err(e.to_string()),
-            }
-        });
+        let restored = snapshot::read(journal, sequence)
+            .map_err(|e| e.to_string())
+            .and_then(|bytes| {
+                let sequencer = Sequencer::restore(&bytes, NullSink).map_err(|e| e.to_string())?;
+                // A snapshot beyond the journal's end belongs to frames that a power cut took.
+                reader.seek(sequence).map_err(|e| e.to_string())?;
+                match reader.next() {
+                    Ok(Some(frame)) if frame.sequence == sequence && frame.tag.ends_step() => {
+                        Ok(sequencer)
+                    }
+                    Ok(_) => Err(
+                        "the journal does not have the frame that it was taken after".to_owned(),
+                    ),
+                    Err(e) => Err(e.to_string()),
+                }
+            });
         match restored {
             Ok(sequencer) => {
                 base = Some((sequence, sequencer));
@@ -113,7 +142,9 @@ pub fn recover(journal: &Path) -> Result<Recovered, Error> {
         step.push(KeptFrame::of(&frame));
         if frame.tag.ends_step() {
             for kept in step.drain(..) {
-                sequencer.fold(&kept.frame()).map_err(|e| Error::at(journal, e))?;
+                sequencer
+                    .fold(&kept.frame())
+                    .map_err(|e| Error::at(journal, e))?;
             }
         }
     }
@@ -122,7 +153,15 @@ pub fn recover(journal: &Path) -> Result<Recovered, Error> {
         ended = last_step_ends_session(journal, sequencer.next_sequence())?;
     }
     let tail = reader.tail();
-    Ok(Recovered { sequencer, cut_step: step, snapshot, refused_snapshots, folded, tail, ended })
+    Ok(Recovered {
+        sequencer,
+        cut_step: step,
+        snapshot,
+        refused_snapshots,
+        folded,
+        tail,
+        ended,
+    })
 }
 
 fn last_step_ends_session(journal: &Path, next: Sequence) -> Result<bool, Error> {
@@ -146,10 +185,21 @@ struct PrefixSink {
 impl Sink for PrefixSink {
     type Error = onetape_journal::Error;
 
-    fn frame(&mut self, sequence: Sequence, at: Nanos, tag: Tag, payload: &[u8]) -> Result<(), Self::Error> {
+    fn frame(
+        &mut self,
+        sequence: Sequence,
+        at: Nanos,
+        tag: Tag,
+        payload: &[u8],
+    ) -> Result<(), Self::Error> {
         match self.given.pop_front() {
             Some(given) => {
-                let computed = KeptFrame { sequence: sequence.0, timestamp_ns: at.0, tag, payload: payload.to_vec() };
+                let computed = KeptFrame {
+                    sequence: sequence.0,
+                    timestamp_ns: at.0,
+                    tag,
+                    payload: payload.to_vec(),
+                };
                 self.differs |= given != computed;
                 Ok(())
             }
@@ -161,7 +211,11 @@ impl Sink for PrefixSink {
 
     fn end_step(&mut self) -> Result<(), Self::Error> {
         self.differs |= !self.given.is_empty();
-        if self.differs { Ok(()) } else { self.journal.end_step() }
+        if self.differs {
+            Ok(())
+        } else {
+            self.journal.end_step()
+        }
     }
 }
 
@@ -171,14 +225,28 @@ impl Sink for PrefixSink {
 /// # Errors
 /// [`Error`].
 pub fn finish_cut_step(
-    recovered: Recovered, writer: Writer, journal: &Path,
+    recovered: Recovered,
+    writer: Writer,
+    journal: &Path,
 ) -> Result<Sequencer<JournalSink>, Error> {
-    let Recovered { sequencer, cut_step, .. } = recovered;
+    let Recovered {
+        sequencer,
+        cut_step,
+        ..
+    } = recovered;
     let sink = JournalSink::new(writer);
-    let Some(first) = cut_step.first() else { return Ok(sequencer.with_sink(sink).0) };
-    let before = sequencer.snapshot().map_err(|e| Error::Config(e.to_string()))?;
+    let Some(first) = cut_step.first() else {
+        return Ok(sequencer.with_sink(sink).0);
+    };
+    let before = sequencer
+        .snapshot()
+        .map_err(|e| Error::Config(e.to_string()))?;
     let given = cut_step.iter().cloned().collect();
-    let (mut finished, _) = sequencer.with_sink(PrefixSink { given, journal: sink, differs: false });
+    let (mut finished, _) = sequencer.with_sink(PrefixSink {
+        given,
+        journal: sink,
+        differs: false,
+    });
     let at = Nanos(first.timestamp_ns);
     let again = if first.tag.is_derived() {
         finished.fire_next_due(at).map(|_| ())
@@ -190,12 +258,17 @@ pub fn finish_cut_step(
     if !differs {
         return Ok(finished.with_sink(sink.journal).0);
     }
-    let mut standing = Sequencer::restore(&before, NullSink).map_err(|e| Error::Config(e.to_string()))?;
+    let mut standing =
+        Sequencer::restore(&before, NullSink).map_err(|e| Error::Config(e.to_string()))?;
     for kept in &cut_step {
-        standing.fold(&kept.frame()).map_err(|e| Error::at(journal, e))?;
+        standing
+            .fold(&kept.frame())
+            .map_err(|e| Error::at(journal, e))?;
     }
     let (mut closed, _) = standing.with_sink(sink.journal);
-    closed.close_step(Sequence(first.sequence)).map_err(|e| Error::at(journal, e))?;
+    closed
+        .close_step(Sequence(first.sequence))
+        .map_err(|e| Error::at(journal, e))?;
     Ok(closed)
 }
 

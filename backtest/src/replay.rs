@@ -60,7 +60,7 @@ pub fn backtest(options: &BacktestOptions, progress: Progress<'_>) -> Result<Sum
     match &options.journal {
         None => {
             let mut sequencer = Sequencer::new(NullSink);
-            Run::new(options, source)?.to_end(&mut sequencer, progress, |_, _| Ok(()))?;
+            Run::new(options, source)?.finish(&mut sequencer, progress, |_, _| Ok(()))?;
             Summary::of(&mut sequencer)
         }
         Some(journal) => backtest_into(options, source, journal, progress),
@@ -68,17 +68,26 @@ pub fn backtest(options: &BacktestOptions, progress: Progress<'_>) -> Result<Sum
 }
 
 fn backtest_into(
-    options: &BacktestOptions, source: Reader, journal: &Path, progress: Progress<'_>,
+    options: &BacktestOptions,
+    source: Reader,
+    journal: &Path,
+    progress: Progress<'_>,
 ) -> Result<Summary, Error> {
-    let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().ok() == Some(a));
+    let same = |a: &Path, b: &Path| {
+        a.canonicalize()
+            .ok()
+            .is_some_and(|a| b.canonicalize().ok() == Some(a))
+    };
     if same(&options.source, journal) {
-        return Err(Error::SameJournal { journal: journal.to_path_buf() });
+        return Err(Error::SameJournal {
+            journal: journal.to_path_buf(),
+        });
     }
     let mut run = Run::new(options, source)?;
-    let mut sequencer = match Writer::open(journal, options.journal_options.clone()) {
-        Err(onetape_journal::Error::NotFound { .. }) => {
-            Sequencer::new(JournalSink::new(Writer::create(journal, options.journal_options.clone())?))
-        }
+    let mut sequencer = match Writer::open(journal, options.journal_options) {
+        Err(onetape_journal::Error::NotFound { .. }) => Sequencer::new(JournalSink::new(
+            Writer::create(journal, options.journal_options)?,
+        )),
         Err(e) => return Err(e.into()),
         Ok((writer, recovery)) if recovery.frames == 0 => Sequencer::new(JournalSink::new(writer)),
         Ok((writer, _)) => {
@@ -88,9 +97,10 @@ fn backtest_into(
         }
     };
     let (every, mut snapshotted) = (options.snapshot_every, sequencer.next_sequence());
-    run.to_end(&mut sequencer, progress, |sequencer, last| {
+    run.finish(&mut sequencer, progress, |sequencer, last| {
         let inputs = sequencer.desk().stats().inputs;
-        let due = every != 0 && inputs.is_multiple_of(every) && sequencer.next_sequence() > snapshotted;
+        let due =
+            every != 0 && inputs.is_multiple_of(every) && sequencer.next_sequence() > snapshotted;
         if due || last {
             snapshotted = sequencer.next_sequence();
             take_snapshot(sequencer, journal)?;
@@ -105,7 +115,9 @@ fn backtest_into(
 /// Writes the state beside the journal, never ahead of what is on disk.
 fn take_snapshot(sequencer: &mut Sequencer<JournalSink>, journal: &Path) -> Result<(), Error> {
     sequencer.sink_mut().writer_mut().sync()?;
-    let state = sequencer.snapshot().map_err(|e| Error::Config(e.to_string()))?;
+    let state = sequencer
+        .snapshot()
+        .map_err(|e| Error::Config(e.to_string()))?;
     snapshot::write(journal, sequencer.next_sequence().0 - 1, &state)?;
     snapshot::retain(journal, SNAPSHOTS_KEPT)?;
     Ok(())
@@ -115,8 +127,11 @@ fn take_snapshot(sequencer: &mut Sequencer<JournalSink>, journal: &Path) -> Resu
 /// start, its end and its venues' reports on orders that the new session never sent.
 #[inline]
 pub(crate) fn is_market_input(frame: &Frame<'_>) -> bool {
-    const OF_SESSION: [u16; 3] =
-        [Kind::SessionStart.number(), Kind::SessionEnd.number(), Kind::ExecutionReport.number()];
+    const OF_SESSION: [u16; 3] = [
+        Kind::SessionStart.number(),
+        Kind::SessionEnd.number(),
+        Kind::ExecutionReport.number(),
+    ];
     !frame.tag.is_derived() && !OF_SESSION.contains(&frame.tag.kind())
 }
 
@@ -140,12 +155,21 @@ impl<'a> Run<'a> {
             config: options.config.clone(),
         }))
         .encode(&mut start);
-        Ok(Self { options, source, start, done: 0, ended: false })
+        Ok(Self {
+            options,
+            source,
+            start,
+            done: 0,
+            ended: false,
+        })
     }
 
     /// Steps past the inputs that a killed run has on its tape.
     fn skip_to(&mut self, journal: &Path, recovered: &Recovered) -> Result<(), Error> {
-        let other = |why: String| Error::OtherRun { journal: journal.to_path_buf(), why };
+        let other = |why: String| Error::OtherRun {
+            journal: journal.to_path_buf(),
+            why,
+        };
         let mut output = Reader::open(journal)?;
         match output.next()? {
             Some(first) if first.tag.kind() == Kind::SessionStart.number() => {
@@ -167,12 +191,17 @@ impl<'a> Run<'a> {
                 continue;
             }
             loop {
-                let Some(found) = output.next()? else { return Err(other("it has fewer inputs than it says".into())) };
+                let Some(found) = output.next()? else {
+                    return Err(other("it has fewer inputs than it says".into()));
+                };
                 if found.tag.is_derived() {
                     continue;
                 }
                 if (found.tag.kind(), found.payload) != (wanted.tag.kind(), wanted.payload) {
-                    return Err(other(format!("sequence {} comes from another source", found.sequence)));
+                    return Err(other(format!(
+                        "sequence {} comes from another source",
+                        found.sequence
+                    )));
                 }
                 break;
             }
@@ -182,8 +211,10 @@ impl<'a> Run<'a> {
     }
 
     /// Takes every input that is left; `after` is called after each step, and with true after the last one.
-    fn to_end<S: Sink>(
-        &mut self, sequencer: &mut Sequencer<S>, progress: Progress<'_>,
+    fn finish<S: Sink>(
+        &mut self,
+        sequencer: &mut Sequencer<S>,
+        progress: Progress<'_>,
         mut after: impl FnMut(&mut Sequencer<S>, bool) -> Result<(), Error>,
     ) -> Result<(), Error>
     where
@@ -203,9 +234,13 @@ impl<'a> Run<'a> {
             let (at, kind, payload) = (Nanos(frame.timestamp_ns), frame.tag.kind(), frame.payload);
             if !sequencer.desk().has_session() {
                 let start = Kind::SessionStart.number();
-                sequencer.step(at, start, &self.start).map_err(|e| Error::at(path, e))?;
+                sequencer
+                    .step(at, start, &self.start)
+                    .map_err(|e| Error::at(path, e))?;
             }
-            sequencer.step(at, kind, payload).map_err(|e| Error::at(path, e))?;
+            sequencer
+                .step(at, kind, payload)
+                .map_err(|e| Error::at(path, e))?;
             self.done += 1;
             after(sequencer, false)?;
             if let Some(pace) = self.options.pace {
@@ -216,12 +251,16 @@ impl<'a> Run<'a> {
             }
         }
         if self.done == 0 {
-            return Err(Error::NoInputs { journal: path.clone() });
+            return Err(Error::NoInputs {
+                journal: path.clone(),
+            });
         }
         let mut end = Vec::new();
         Event::SessionEnd(SessionEnd { inputs: self.done }).encode(&mut end);
         let at = sequencer.last_stamp();
-        sequencer.step(at, Kind::SessionEnd.number(), &end).map_err(|e| Error::at(path, e))?;
+        sequencer
+            .step(at, Kind::SessionEnd.number(), &end)
+            .map_err(|e| Error::at(path, e))?;
         after(sequencer, true)
     }
 }

@@ -2,7 +2,7 @@
 use crate::error::Error;
 use onetape_engine::number::Money;
 use onetape_engine::sequencer::{Sequencer, Sink};
-use onetape_engine::session::PaperConfig;
+use onetape_engine::session::{PaperConfig, StrategyConfig};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -41,6 +41,8 @@ pub struct Summary {
     pub results: Vec<StrategyResult>,
     /// By strategy and instrument.
     pub positions: Vec<PositionResult>,
+    /// What a reader should know, such as a strategy whose instrument the tape does not have.
+    pub warnings: Vec<String>,
     /// How the paper venue behaved.
     pub paper: PaperConfig,
     /// BLAKE3 of market and desk at the end.
@@ -103,15 +105,26 @@ impl Summary {
     /// [`Error::Config`] when a sum overflows.
     pub fn of<S: Sink>(sequencer: &mut Sequencer<S>) -> Result<Self, Error> {
         let overflow = |e: onetape_engine::error::EngineError| Error::Config(e.to_string());
-        let state_hash = sequencer.state_hash().map_err(overflow)?.to_hex().to_string();
+        let state_hash = sequencer
+            .state_hash()
+            .map_err(overflow)?
+            .to_hex()
+            .to_string();
         let (market, desk) = (sequencer.market(), sequencer.desk());
         let id = |strategy: onetape_engine::id::StrategyId| {
-            desk.config().strategies.get(strategy.index()).map_or_else(|| "?".to_owned(), |s| s.id.clone())
+            desk.config()
+                .strategies
+                .get(strategy.index())
+                .map_or_else(|| "?".to_owned(), |s| s.id.clone())
         };
-        let (mut results, mut positions): (Vec<StrategyResult>, Vec<PositionResult>) = (Vec::new(), Vec::new());
+        let (mut results, mut positions): (Vec<StrategyResult>, Vec<PositionResult>) =
+            (Vec::new(), Vec::new());
         for position in desk.ledger().positions() {
             let instrument = market.instrument(position.instrument).map_err(overflow)?;
-            let (strategy, currency) = (id(position.strategy), market.currency(instrument.quote_currency));
+            let (strategy, currency) = (
+                id(position.strategy),
+                market.currency(instrument.quote_currency),
+            );
             positions.push(PositionResult {
                 strategy: strategy.clone(),
                 instrument: instrument.name.clone(),
@@ -121,10 +134,16 @@ impl Summary {
                 fees: position.fees,
                 fills: position.fills,
             });
-            let place = results.iter().position(|r| r.strategy == strategy && r.currency == currency);
+            let place = results
+                .iter()
+                .position(|r| r.strategy == strategy && r.currency == currency);
             let place = place.unwrap_or_else(|| {
                 let key = (position.strategy, instrument.quote_currency);
-                let curve = desk.performance().equity().iter().find(|e| (e.strategy, e.currency) == key);
+                let curve = desk
+                    .performance()
+                    .equity()
+                    .iter()
+                    .find(|e| (e.strategy, e.currency) == key);
                 results.push(StrategyResult {
                     strategy,
                     currency: currency.to_owned(),
@@ -137,17 +156,40 @@ impl Summary {
                 });
                 results.len() - 1
             });
-            let Some(result) = results.get_mut(place) else { continue };
+            let Some(result) = results.get_mut(place) else {
+                continue;
+            };
             let value = position.value(instrument).map_err(overflow)?;
             let sum = |a: Money, b: Money| a.add(b).map_err(|e| overflow(e.into()));
             result.realised = sum(result.realised, position.realised)?;
             result.unrealised = sum(result.unrealised, sum(value, position.cost.negated())?)?;
             result.fees = sum(result.fees, position.fees)?;
             result.turnover = sum(result.turnover, position.turnover)?;
-            result.net = sum(sum(result.realised, result.unrealised)?, result.fees.negated())?;
+            result.net = sum(
+                sum(result.realised, result.unrealised)?,
+                result.fees.negated(),
+            )?;
         }
+        let names: Vec<&str> = market
+            .instruments()
+            .iter()
+            .map(|i| i.name.as_str())
+            .collect();
+        let warn = |strategy: &StrategyConfig| {
+            let wanted = strategy
+                .params
+                .instrument()
+                .filter(|wanted| !names.contains(wanted))?;
+            let known = names.join(", ");
+            Some(format!(
+                "strategy '{}' never traded: the tape has no {wanted}; it has {known}",
+                strategy.id
+            ))
+        };
+        let warnings = desk.config().strategies.iter().filter_map(warn).collect();
         let stats = desk.stats();
         Ok(Self {
+            warnings,
             frames: sequencer.next_sequence().0 - 1,
             inputs: stats.inputs,
             last_stamp_ns: sequencer.last_stamp().0,
@@ -160,8 +202,19 @@ impl Summary {
             rejected: stats.rejected,
             expired: stats.expired,
             open_orders: desk.orders().len(),
-            gates: stats.gates().map(|(gate, denied)| GateCount { gate: gate.name(), denied }).collect(),
-            halts: desk.risk().halts.iter().map(|reason| format!("{reason:?}")).collect(),
+            gates: stats
+                .gates()
+                .map(|(gate, denied)| GateCount {
+                    gate: gate.name(),
+                    denied,
+                })
+                .collect(),
+            halts: desk
+                .risk()
+                .halts
+                .iter()
+                .map(|reason| format!("{reason:?}"))
+                .collect(),
             results,
             positions,
             paper: desk.config().paper.clone(),

@@ -1,6 +1,7 @@
 //! Everything decided again and compared, byte for byte, with what stands on the tape.
 use crate::describe::Names;
 use crate::error::Error;
+use crate::recover::KeptFrame;
 use onetape_engine::event::{Event, Kind, SessionStart};
 use onetape_engine::id::Sequence;
 use onetape_engine::sequencer::{Sequencer, Sink};
@@ -70,7 +71,9 @@ pub struct FieldDifference {
 /// # Errors
 /// [`Error`] when the journal can't be read; a difference is a result, not an error.
 pub fn verify(
-    journal: &Path, with: Option<&SessionConfig>, progress: &mut dyn FnMut(u64),
+    journal: &Path,
+    with: Option<&SessionConfig>,
+    progress: &mut dyn FnMut(u64),
 ) -> Result<Verification, Error> {
     let sink = CompareSink::open(journal)?;
     let mut sequencer = Sequencer::new(sink);
@@ -89,11 +92,21 @@ pub fn verify(
         let frame = match inputs.next_or_damaged()? {
             None => break None,
             // The comparison meets it in its place.
-            Some(Forensic::Damaged { tag_bits, sequence, segment, offset, .. }) => {
+            Some(Forensic::Damaged {
+                tag_bits,
+                sequence,
+                segment,
+                offset,
+                ..
+            }) => {
                 if Tag::from_bits(tag_bits).is_some_and(Tag::is_derived) {
                     continue;
                 }
-                break Some(Stop::DamagedInput { sequence, segment, offset });
+                break Some(Stop::DamagedInput {
+                    sequence,
+                    segment,
+                    offset,
+                });
             }
             Some(Forensic::Frame(frame)) => frame,
         };
@@ -115,7 +128,11 @@ pub fn verify(
                     // The start itself is meant to differ: only what follows from it is compared.
                     sequencer.sink_mut().skip_next = true;
                     let mut payload = Vec::new();
-                    Event::SessionStart(Box::new(SessionStart { config: config.clone(), ..recorded })).encode(&mut payload);
+                    Event::SessionStart(Box::new(SessionStart {
+                        config: config.clone(),
+                        ..recorded
+                    }))
+                    .encode(&mut payload);
                     sequencer.step(at, kind, &payload)
                 }
             }
@@ -124,13 +141,20 @@ pub fn verify(
         };
         match step {
             Ok(()) => {}
-            Err(StepError::Sink(CompareError::Differs(difference))) => break Some(Stop::Differs(difference)),
+            Err(StepError::Sink(CompareError::Differs(difference))) => {
+                break Some(Stop::Differs(difference));
+            }
             Err(StepError::Sink(CompareError::End)) => {
                 result.cut_short = true;
                 break None;
             }
             Err(StepError::Sink(CompareError::Journal(e))) => return Err(e.into()),
-            Err(other) => return Err(Error::Core { journal: journal.to_path_buf(), why: other.to_string() }),
+            Err(other) => {
+                return Err(Error::Core {
+                    journal: journal.to_path_buf(),
+                    why: other.to_string(),
+                });
+            }
         }
         if result.inputs.is_multiple_of(1 << 16) {
             progress(sequencer.next_sequence().0);
@@ -146,7 +170,11 @@ pub fn verify(
     result.difference = match found {
         None => None,
         Some(Stop::Differs(raw)) => Some(raw.named(&sequencer)),
-        Some(Stop::DamagedInput { sequence, segment, offset }) => {
+        Some(Stop::DamagedInput {
+            sequence,
+            segment,
+            offset,
+        }) => {
             return Err(Error::Core {
                 journal: journal.to_path_buf(),
                 why: format!(
@@ -161,26 +189,28 @@ pub fn verify(
 }
 
 /// After the last input: what is left on the tape is a step that was cut short, or frames that nothing leads to.
-fn finish(sequencer: &mut Sequencer<CompareSink>, result: &mut Verification) -> Result<Option<Stop>, Error> {
+fn finish(
+    sequencer: &mut Sequencer<CompareSink>,
+    result: &mut Verification,
+) -> Result<Option<Stop>, Error> {
     // Events that were due before the next input came have their steps on the tape without an input behind them.
-    while let Some((at, sequence, tag, payload)) = sequencer.sink_mut().peek()? {
-        let fired = sequencer.fire_next_due(Nanos(at));
+    while let Some(recorded) = sequencer.sink_mut().peek()? {
+        let fired = sequencer.fire_next_due(Nanos(recorded.timestamp_ns));
         match fired {
             Ok(true) => {}
-            Err(StepError::Sink(CompareError::Differs(difference))) => return Ok(Some(Stop::Differs(difference))),
+            Err(StepError::Sink(CompareError::Differs(difference))) => {
+                return Ok(Some(Stop::Differs(difference)));
+            }
             Err(StepError::Sink(CompareError::End)) => {
                 result.cut_short = true;
                 return Ok(None);
             }
             Err(StepError::Sink(CompareError::Journal(e))) => return Err(e.into()),
             Ok(false) | Err(_) => {
-                return Ok(Some(Stop::Differs(Box::new(RawDifference {
-                    sequence,
-                    at_ns: at,
-                    what: "a frame on the tape that nothing leads to".to_owned(),
-                    recorded: Some((tag.bits(), payload)),
-                    computed: None,
-                }))));
+                let what = "a frame on the tape that nothing leads to";
+                return Ok(Some(Stop::Differs(Box::new(RawDifference::of_recorded(
+                    recorded, what,
+                )))));
             }
         }
     }
@@ -192,7 +222,11 @@ const KIND_BITS: u16 = 0x3ff;
 
 enum Stop {
     Differs(Box<RawDifference>),
-    DamagedInput { sequence: u64, segment: u64, offset: u64 },
+    DamagedInput {
+        sequence: u64,
+        segment: u64,
+        offset: u64,
+    },
 }
 
 #[derive(Debug)]
@@ -205,10 +239,21 @@ struct RawDifference {
 }
 
 impl RawDifference {
+    fn of_recorded(recorded: KeptFrame, what: &str) -> Self {
+        Self {
+            sequence: recorded.sequence,
+            at_ns: recorded.timestamp_ns,
+            what: what.to_owned(),
+            recorded: Some((recorded.tag.bits(), recorded.payload)),
+            computed: None,
+        }
+    }
+
     fn named(self, sequencer: &Sequencer<CompareSink>) -> Difference {
         let names = Names::of(sequencer.market(), sequencer.desk());
         let read = |side: &Option<(u16, Vec<u8>)>| {
-            side.as_ref().map(|(bits, payload)| names.payload_json(*bits & KIND_BITS, payload))
+            side.as_ref()
+                .map(|(bits, payload)| names.payload_json(*bits & KIND_BITS, payload))
         };
         let (recorded, computed) = (read(&self.recorded), read(&self.computed));
         let text = |name: &str| {
@@ -217,11 +262,19 @@ impl RawDifference {
         };
         let fields = match (&recorded, &computed) {
             (Some(Value::Object(recorded)), Some(Value::Object(computed))) => {
-                let all = recorded.keys().chain(computed.keys().filter(|key| !recorded.contains_key(*key)));
-                let value = |side: &serde_json::Map<String, Value>, key: &String| side.get(key).cloned().unwrap_or_default();
+                let all = recorded
+                    .keys()
+                    .chain(computed.keys().filter(|key| !recorded.contains_key(*key)));
+                let value = |side: &serde_json::Map<String, Value>, key: &String| {
+                    side.get(key).cloned().unwrap_or_default()
+                };
                 all.map(|key| (key, value(recorded, key), value(computed, key)))
                     .filter(|(_, recorded, computed)| recorded != computed)
-                    .map(|(key, recorded, computed)| FieldDifference { field: key.clone(), recorded, computed })
+                    .map(|(key, recorded, computed)| FieldDifference {
+                        field: key.clone(),
+                        recorded,
+                        computed,
+                    })
                     .collect()
             }
             _ => Vec::new(),
@@ -261,14 +314,21 @@ struct CompareSink {
 impl CompareSink {
     fn open(journal: &Path) -> Result<Self, Error> {
         let recorded = Reader::open(journal)?;
-        Ok(Self { recorded, compared: 0, skip_next: false, at_step_end: true })
+        Ok(Self {
+            recorded,
+            compared: 0,
+            skip_next: false,
+            at_step_end: true,
+        })
     }
 
-    /// The next recorded frame, left in place: stamp, sequence, tag, payload.
-    fn peek(&mut self) -> Result<Option<(u64, u64, Tag, Vec<u8>)>, Error> {
+    /// The next recorded frame, left in place.
+    fn peek(&mut self) -> Result<Option<KeptFrame>, onetape_journal::Error> {
         let next = self.recorded.next_sequence();
-        let Some(found) = self.recorded.next()? else { return Ok(None) };
-        let kept = (found.timestamp_ns, found.sequence, found.tag, found.payload.to_vec());
+        let Some(found) = self.recorded.next()? else {
+            return Ok(None);
+        };
+        let kept = KeptFrame::of(&found);
         self.recorded.seek(next)?;
         Ok(Some(kept))
     }
@@ -278,14 +338,25 @@ impl Sink for CompareSink {
     type Error = CompareError;
 
     #[inline]
-    fn frame(&mut self, sequence: Sequence, at: Nanos, tag: Tag, payload: &[u8]) -> Result<(), CompareError> {
+    fn frame(
+        &mut self,
+        sequence: Sequence,
+        at: Nanos,
+        tag: Tag,
+        payload: &[u8],
+    ) -> Result<(), CompareError> {
         let computed = || Some((tag.bits(), payload.to_vec()));
         let (found_tag, found_at, found_payload, damaged) = match self.recorded.next_or_damaged()? {
             None => return Err(CompareError::End),
-            Some(Forensic::Frame(frame)) => (Some(frame.tag), frame.timestamp_ns, frame.payload, false),
-            Some(Forensic::Damaged { timestamp_ns, tag_bits, payload, .. }) => {
-                (Tag::from_bits(tag_bits), timestamp_ns, payload, true)
+            Some(Forensic::Frame(frame)) => {
+                (Some(frame.tag), frame.timestamp_ns, frame.payload, false)
             }
+            Some(Forensic::Damaged {
+                timestamp_ns,
+                tag_bits,
+                payload,
+                ..
+            }) => (Tag::from_bits(tag_bits), timestamp_ns, payload, true),
         };
         self.at_step_end = found_tag.is_some_and(Tag::ends_step);
         self.compared += 1;
@@ -293,19 +364,27 @@ impl Sink for CompareSink {
             self.skip_next = false;
             return Ok(());
         }
-        let same_tag = found_tag.is_some_and(|found| found.with_step_end(false) == tag.with_step_end(false));
+        let same_tag =
+            found_tag.is_some_and(|found| found.with_step_end(false) == tag.with_step_end(false));
         if !damaged && same_tag && found_at == at.0 && found_payload == payload {
             return Ok(());
         }
         let what = if damaged {
-            "the frame on the tape was altered after it was written: it fails its checksum".to_owned()
+            "the frame on the tape was altered after it was written: it fails its checksum"
+                .to_owned()
         } else if found_at != at.0 && same_tag && found_payload == payload {
             format!("stamped {found_at} on the tape, {} now", at.0)
         } else {
             "the frame on the tape is not what follows from the inputs".to_owned()
         };
         let recorded = Some((found_tag.map_or(0, Tag::bits), found_payload.to_vec()));
-        let difference = RawDifference { sequence: sequence.0, at_ns: at.0, what, recorded, computed: computed() };
+        let difference = RawDifference {
+            sequence: sequence.0,
+            at_ns: at.0,
+            what,
+            recorded,
+            computed: computed(),
+        };
         Err(CompareError::Differs(Box::new(difference)))
     }
 
@@ -316,16 +395,14 @@ impl Sink for CompareSink {
         }
         // The tape says that more follows: a frame that was not decided now, or a crash in between.
         match self.peek() {
-            Ok(Some((at_ns, sequence, tag, payload))) => Err(CompareError::Differs(Box::new(RawDifference {
-                sequence,
-                at_ns,
-                what: "a frame on the tape that is not decided any more".to_owned(),
-                recorded: Some((tag.bits(), payload)),
-                computed: None,
-            }))),
+            Ok(Some(recorded)) => {
+                let what = "a frame on the tape that is not decided any more";
+                Err(CompareError::Differs(Box::new(RawDifference::of_recorded(
+                    recorded, what,
+                ))))
+            }
             Ok(None) => Err(CompareError::End),
-            Err(Error::Journal(e)) => Err(CompareError::Journal(e)),
-            Err(_) => Err(CompareError::End),
+            Err(e) => Err(e.into()),
         }
     }
 }

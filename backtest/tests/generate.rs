@@ -1,4 +1,6 @@
 //! Generated days: the same seed gives the same bytes, and the engine's market takes them as they are meant.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use onetape_backtest::generate::{Scenario, stream};
 use onetape_engine::event::{Event, Kind, TradingStatus};
 use onetape_engine::id::Sequence;
@@ -23,8 +25,18 @@ fn digest(seed: u64, scenario: Scenario) -> blake3::Hash {
 #[test]
 fn a_seed_is_a_day() {
     for scenario in Scenario::ALL {
-        assert_eq!(digest(3, scenario), digest(3, scenario), "{}", scenario.name());
-        assert_ne!(digest(3, scenario), digest(4, scenario), "{}", scenario.name());
+        assert_eq!(
+            digest(3, scenario),
+            digest(3, scenario),
+            "{}",
+            scenario.name()
+        );
+        assert_ne!(
+            digest(3, scenario),
+            digest(4, scenario),
+            "{}",
+            scenario.name()
+        );
     }
 }
 
@@ -44,10 +56,18 @@ fn the_market_takes_every_day() {
                 *kinds.entry(event.kind()).or_default() += 1;
                 if let Event::Trade(trade) = event {
                     let top = market.instrument(trade.instrument).unwrap().top().unwrap();
-                    let met = [top.bid, top.ask].into_iter().find(|level| level.price == trade.price);
-                    assert!(met.is_some_and(|level| trade.qty <= level.qty), "{} seed {seed}: {trade:?} {top:?}", scenario.name());
+                    let met = [top.bid, top.ask]
+                        .into_iter()
+                        .find(|level| level.price == trade.price);
+                    assert!(
+                        met.is_some_and(|level| trade.qty <= level.qty),
+                        "{} seed {seed}: {trade:?} {top:?}",
+                        scenario.name()
+                    );
                 }
-                market.evolve(Sequence(sequence), Nanos(at_ns), event).unwrap();
+                market
+                    .evolve(Sequence(sequence), Nanos(at_ns), event)
+                    .unwrap();
                 match event {
                     Event::FeedState(state) => *broken.entry(state.instrument).or_insert(0) += 1,
                     Event::BookSnapshot(update) => {
@@ -57,17 +77,36 @@ fn the_market_takes_every_day() {
                 }
                 if let Event::BookDelta(update) = event {
                     let instrument = market.instrument(update.header.instrument).unwrap();
-                    assert!(broken.contains_key(&instrument.id()) || *instrument.book_trust() == Trust::Live,
-                        "{} seed {seed} {}: {:?} at {sequence}", scenario.name(), instrument.name, instrument.book_trust());
+                    assert!(
+                        broken.contains_key(&instrument.id())
+                            || *instrument.book_trust() == Trust::Live,
+                        "{} seed {seed} {}: {:?} at {sequence}",
+                        scenario.name(),
+                        instrument.name,
+                        instrument.book_trust()
+                    );
                 }
                 Ok::<(), Infallible>(())
             })
             .unwrap();
             if scenario == Scenario::Mixed {
-                for kind in [Kind::FeedState, Kind::MarketStatus, Kind::Resolution, Kind::Trade, Kind::Quote] {
-                    assert!(kinds.contains_key(&kind), "seed {seed} has no {}", kind.name());
+                for kind in [
+                    Kind::FeedState,
+                    Kind::MarketStatus,
+                    Kind::Resolution,
+                    Kind::Trade,
+                    Kind::Quote,
+                ] {
+                    assert!(
+                        kinds.contains_key(&kind),
+                        "seed {seed} has no {}",
+                        kind.name()
+                    );
                 }
-                let closed = market.instruments().iter().filter(|i| i.status == TradingStatus::Closed && i.settled_at.is_some());
+                let closed = market
+                    .instruments()
+                    .iter()
+                    .filter(|i| i.status == TradingStatus::Closed && i.settled_at.is_some());
                 assert_eq!(closed.count(), 2);
             }
         }
@@ -80,16 +119,28 @@ fn the_prediction_markets_cross_after_fees() {
     let (mut market, mut sequence, mut crossed, mut seen) = (Market::default(), 0, 0u64, 0u64);
     stream(1, 100_000, Scenario::Arbitrage, &mut |at_ns, event| {
         sequence += 1;
-        market.evolve(Sequence(sequence), Nanos(at_ns), event).unwrap();
-        let find = |venue: &str| market.instruments().iter().find(|i| i.definition.venue == venue).and_then(|i| i.top());
+        market
+            .evolve(Sequence(sequence), Nanos(at_ns), event)
+            .unwrap();
+        let find = |venue: &str| {
+            market
+                .instruments()
+                .iter()
+                .find(|i| i.definition.venue == venue)
+                .and_then(|i| i.top())
+        };
         if let (Some(kalshi), Some(polymarket)) = (find("kalshi"), find("polymarket")) {
             // Both fees together stay below 3 cents: 0.07 x 0.25 + 0.04 x 0.25.
-            let edge = (polymarket.bid.price.0 - kalshi.ask.price.0).max(kalshi.bid.price.0 - polymarket.ask.price.0);
+            let edge = (polymarket.bid.price.0 - kalshi.ask.price.0)
+                .max(kalshi.bid.price.0 - polymarket.ask.price.0);
             seen += 1;
             crossed += u64::from(edge > 300);
         }
         Ok::<(), Infallible>(())
     })
     .unwrap();
-    assert!(crossed > 0 && crossed < seen / 2, "{crossed} of {seen} moments crossed");
+    assert!(
+        crossed > 0 && crossed < seen / 2,
+        "{crossed} of {seen} moments crossed"
+    );
 }

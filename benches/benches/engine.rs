@@ -1,5 +1,9 @@
 //! Replay of generated days through books, strategies and the paper venue; each run checks its own order count.
-#![allow(missing_docs, clippy::expect_used, reason = "criterion's macros; a benchmark that can't run has no figure")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    reason = "criterion's macros; a benchmark that can't run has no figure"
+)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use onetape_backtest::generate::Scenario;
@@ -11,7 +15,9 @@ const EVENTS: u64 = 200_000;
 fn replays(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut group = c.benchmark_group("replay");
-    group.throughput(Throughput::Elements(EVENTS)).sample_size(20);
+    group
+        .throughput(Throughput::Elements(EVENTS))
+        .sample_size(20);
     for (name, scenario, strategy) in [
         ("quotes, do-nothing", Scenario::Quotes, None),
         ("quotes, ema_cross", Scenario::Quotes, Some("ema_cross")),

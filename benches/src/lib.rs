@@ -1,7 +1,11 @@
 //! Workloads and clocks that the measurements share. Every workload is generated or recorded input on a journal on disk,
 //! and every measurement checks what it did before it reports a figure.
 #![forbid(unsafe_code)]
-#![allow(clippy::expect_used, clippy::panic, reason = "a measurement that can't run has nothing to report")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measurement that can't run has nothing to report"
+)]
 
 use onetape_backtest::generate::{self, GenerateOptions, Scenario};
 use onetape_engine::event::{Event, Kind, SessionStart};
@@ -29,7 +33,12 @@ pub fn median(runs: usize, mut measure: impl FnMut() -> f64) -> f64 {
 pub fn day(dir: &Path, scenario: Scenario, events: u64) -> PathBuf {
     let journal = dir.join(format!("{}-{events}", scenario.name()));
     if !journal.exists() {
-        let options = GenerateOptions { journal: journal.clone(), seed: 1, events, scenario };
+        let options = GenerateOptions {
+            journal: journal.clone(),
+            seed: 1,
+            events,
+            scenario,
+        };
         generate::run(&options, &mut |_| {}).expect("the day is generated");
     }
     journal
@@ -39,7 +48,12 @@ pub fn day(dir: &Path, scenario: Scenario, events: u64) -> PathBuf {
 pub fn session(strategy: Option<StrategyParams>) -> SessionConfig {
     let mut config = SessionConfig::default();
     config.risk.max_data_age_ms = u64::MAX;
-    config.strategies.extend(strategy.map(|params| StrategyConfig { id: params.name().to_owned(), params }));
+    config
+        .strategies
+        .extend(strategy.map(|params| StrategyConfig {
+            id: params.name().to_owned(),
+            params,
+        }));
     config
 }
 
@@ -62,7 +76,12 @@ pub fn replay(journal: &Path, config: &SessionConfig, limit: u64) -> Replayed {
 }
 
 /// As [`replay`], with the frames going to `sink`.
-pub fn replay_into<S: Sink>(journal: &Path, config: &SessionConfig, limit: u64, sink: S) -> Replayed {
+pub fn replay_into<S: Sink>(
+    journal: &Path,
+    config: &SessionConfig,
+    limit: u64,
+    sink: S,
+) -> Replayed {
     let mut reader = Reader::open(journal).expect("the journal opens");
     let started = cpu_seconds();
     let mut sequencer = Sequencer::new(sink);
@@ -70,9 +89,13 @@ pub fn replay_into<S: Sink>(journal: &Path, config: &SessionConfig, limit: u64, 
     while let Some(frame) = reader.next().expect("every frame verifies") {
         let at = Nanos(frame.timestamp_ns);
         if inputs == 0 {
-            sequencer.step(at, Kind::SessionStart.number(), &session_payload(config)).expect("the session starts");
+            sequencer
+                .step(at, Kind::SessionStart.number(), &session_payload(config))
+                .expect("the session starts");
         }
-        sequencer.step(at, frame.tag.kind(), frame.payload).expect("every input is taken");
+        sequencer
+            .step(at, frame.tag.kind(), frame.payload)
+            .expect("every input is taken");
         inputs += 1;
         if inputs == limit {
             break;
@@ -80,13 +103,22 @@ pub fn replay_into<S: Sink>(journal: &Path, config: &SessionConfig, limit: u64, 
     }
     let cpu_s = cpu_seconds() - started;
     let stats = sequencer.desk().stats();
-    Replayed { cpu_s, inputs, orders: stats.orders, fills: stats.fills }
+    Replayed {
+        cpu_s,
+        inputs,
+        orders: stats.orders,
+        fills: stats.fills,
+    }
 }
 
 /// A session's start as a payload.
 pub fn session_payload(config: &SessionConfig) -> Vec<u8> {
     let mut payload = Vec::new();
-    let start = SessionStart { engine_version: String::new(), logic_hash: String::new(), config: config.clone() };
+    let start = SessionStart {
+        engine_version: String::new(),
+        logic_hash: String::new(),
+        config: config.clone(),
+    };
     Event::SessionStart(Box::new(start)).encode(&mut payload);
     payload
 }
@@ -96,7 +128,9 @@ pub fn count_levels(journal: &Path) -> u64 {
     let mut reader = Reader::open(journal).expect("the journal opens");
     let mut levels = 0;
     while let Some(frame) = reader.next().expect("every frame verifies") {
-        if let Ok(Event::BookDelta(update) | Event::BookSnapshot(update)) = Event::decode(frame.tag.kind(), frame.payload) {
+        if let Ok(Event::BookDelta(update) | Event::BookSnapshot(update)) =
+            Event::decode(frame.tag.kind(), frame.payload)
+        {
             levels += (update.bids.len() + update.asks.len()) as u64;
         }
     }
@@ -114,9 +148,15 @@ pub fn tile(recorded: &Path, out: &Path, levels: u64) {
         let mut reader = Reader::open(recorded).expect("the recording opens");
         let mut first_ns = None;
         while let Some(frame) = reader.next().expect("every frame verifies") {
-            const DEFINITIONS: [Kind; 4] =
-                [Kind::DataSource, Kind::InstrumentDefined, Kind::TradingRules, Kind::FeeSchedule];
-            let is_definition = DEFINITIONS.iter().any(|kind| kind.number() == frame.tag.kind());
+            const DEFINITIONS: [Kind; 4] = [
+                Kind::DataSource,
+                Kind::InstrumentDefined,
+                Kind::TradingRules,
+                Kind::FeeSchedule,
+            ];
+            let is_definition = DEFINITIONS
+                .iter()
+                .any(|kind| kind.number() == frame.tag.kind());
             if copy > 0 && is_definition {
                 continue;
             }
@@ -127,7 +167,9 @@ pub fn tile(recorded: &Path, out: &Path, levels: u64) {
             let at_ns = frame.timestamp_ns + shift_ns;
             last_ns = at_ns;
             let tag = Tag::input(frame.tag.kind()).with_step_end(true);
-            writer.append(tag, at_ns, frame.payload).expect("the frame is written");
+            writer
+                .append(tag, at_ns, frame.payload)
+                .expect("the frame is written");
         }
         shift_ns = 0;
     }

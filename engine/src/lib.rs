@@ -7,6 +7,10 @@
 #![forbid(unsafe_code)]
 // A float rounds differently from build to build; money and prices are integers.
 #![deny(clippy::float_arithmetic, clippy::float_cmp)]
+#![allow(
+    clippy::unnecessary_lazy_evaluations,
+    reason = "an error that is built eagerly is built and dropped on every tick"
+)]
 
 pub mod desk;
 pub mod error;

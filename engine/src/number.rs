@@ -101,7 +101,20 @@ pub struct Decimals {
 
 /// 10 to the power `exponent`, or `None` past 38.
 pub const fn pow10(exponent: u32) -> Option<i128> {
-    10i128.checked_pow(exponent)
+    const POWERS: [i128; 39] = {
+        let mut powers = [1; 39];
+        let mut exponent = 1;
+        while exponent < powers.len() {
+            powers[exponent] = powers[exponent - 1] * 10;
+            exponent += 1;
+        }
+        powers
+    };
+    if (exponent as usize) < POWERS.len() {
+        Some(POWERS[exponent as usize])
+    } else {
+        None
+    }
 }
 
 impl Decimals {

@@ -130,7 +130,7 @@ fn quote(n: u64, payload: &mut Vec<u8>) -> Kind {
 /// A snapshot of 200 levels a side, then changes at random depths around a mid that wanders.
 fn book(n: u64, payload: &mut Vec<u8>) -> Kind {
     let mid = 100_000 + (noise(n / 5_000) % 20) as i64;
-    if n % 5_000 == 0 {
+    if n.is_multiple_of(5_000) {
         let side = |sign: i64| -> Vec<Level> {
             (1..=200)
                 .map(|depth| level(mid + sign * depth, 1_000 + depth))
@@ -151,7 +151,7 @@ fn book(n: u64, payload: &mut Vec<u8>) -> Kind {
         Event::BookSnapshot(update).encode(payload);
         return Kind::BookSnapshot;
     }
-    let (x, buy) = (noise(n), noise(n) % 2 == 0);
+    let (x, buy) = (noise(n), noise(n).is_multiple_of(2));
     let depth = 2 + (x / 2 % 190) as i64;
     let change = [level(
         if buy { mid - depth } else { mid + depth },

@@ -1,6 +1,11 @@
 //! Whatever happens on the tape, nothing comes from nowhere: positions are the sum of fills, cash is what they cost, and
 //! orders move as the table of legal moves allows.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 mod common;
 use common::decoded;
 use common::world::{World, world};

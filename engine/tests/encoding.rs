@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 use common::world::world;
-use common::{MS, NOON, Rig, decoded, encoded, frame, quiet_session};
+use common::{MS, NOON, Rig, X, decoded, encoded, frame, quiet_session, rules};
 use onetape_engine::error::DecodeError;
-use onetape_engine::event::{Event, Heartbeat, Kind, StepClosed, TimerFired, TimerSet};
-use onetape_engine::id::{Sequence, StrategyId};
+use onetape_engine::event::{
+    Event, ExecutionReport, Fill, Heartbeat, Kind, Liquidity, Resolution, StepClosed, TimerFired,
+    TimerSet, TradingRules,
+};
+use onetape_engine::id::{OrderId, Sequence, StrategyId};
+use onetape_engine::number::{Money, Price, Qty};
+use onetape_engine::order::OrderState;
 use onetape_engine::sequencer::{MemorySink, Sequencer};
 use onetape_engine::session::{SessionConfig, StrategyConfig};
 use onetape_engine::time::Nanos;
@@ -83,27 +88,64 @@ proptest! {
         let _ = Sequencer::restore(&bytes, MemorySink::default()).map(drop);
     }
 
-    /// Quotes, trades and book updates of any numbers at all, in front of strategies that trade.
+    /// Inputs of any numbers at all, in front of strategies that trade: taken or refused.
     #[test]
-    fn hostile_numbers_in_market_data_are_no_panic(
+    fn hostile_numbers_are_no_panic(
         world in world(false),
-        payloads in prop::collection::vec((0u8..4, prop::collection::vec(hostile(), 6)), 1..30),
+        inputs in prop::collection::vec((0u8..8, prop::collection::vec(hostile(), 6)), 1..30),
     ) {
         let mut core = Rig { sequencer: world.run() };
         let at = core.sequencer.last_stamp().0;
-        for (step, (kind, numbers)) in payloads.into_iter().enumerate() {
+        for (step, (kind, n)) in inputs.into_iter().enumerate() {
             let at = at + step as u64 * MS;
-            let side = |a: usize, b: usize| (numbers[a], numbers[b]);
             let taken = match kind {
-                0 => core.try_quote(at, side(0, 1), side(2, 3)),
-                1 => core.try_trade(at, numbers[0], numbers[1]),
-                whole => core.try_update(at, whole == 2, &[side(0, 1)], &[side(2, 3), side(4, 5)]),
+                0 | 1 => core.try_quote(at, (n[0], n[1]), (n[2], n[3])),
+                2 => core.try_trade(at, n[0], n[1]),
+                3 | 4 => core.try_update(at, kind == 3, &[(n[0], n[1])], &[(n[2], n[3]), (n[4], n[5])]),
+                5 => core.try_input(at, &hostile_rules(&n)),
+                6 => core.try_input(at, &hostile_report(&core, &n)),
+                _ => core.try_input(at, &Event::Resolution(Resolution { instrument: X, settlement_price: Price(n[0]) })),
             };
             if taken.is_err() {
                 break;
             }
         }
     }
+}
+
+fn hostile_rules(n: &[i64]) -> Event<'static> {
+    Event::TradingRules(TradingRules {
+        tick_size: Price(n[0]),
+        lot_size: Qty(n[1]),
+        min_qty: Qty(n[2]),
+        min_notional: Money(i128::from(n[3]) << 63),
+        min_price: Price(n[4]),
+        max_price: Price(n[5]),
+        ..rules(0)
+    })
+}
+
+/// A fill of an order at work, or of one that never was.
+fn hostile_report(core: &Rig, n: &[i64]) -> Event<'static> {
+    let first = core.sequencer.desk().orders().iter().next();
+    Event::ExecutionReport(ExecutionReport {
+        cause: Sequence(0),
+        order: first.map_or(OrderId(n[0] as u64), |order| order.id),
+        instrument: first.map_or(X, |order| order.instrument),
+        state: OrderState::PartiallyFilled,
+        fill: Some(Fill {
+            fill_id: n[1] as u64,
+            price: Price(n[2]),
+            qty: Qty(n[3]),
+            fee: Money(i128::from(n[4]) << 60),
+            liquidity: if n[5] > 0 {
+                Liquidity::Taker
+            } else {
+                Liquidity::Maker
+            },
+        }),
+        reason: None,
+    })
 }
 
 /// Numbers at and near every edge.

@@ -30,7 +30,11 @@ pub(crate) struct Tape {
 
 impl Tape {
     pub(crate) fn create(dir: &Path) -> Self {
-        Self { writer: Writer::create(dir, Options::default()).unwrap(), at: MIDNIGHT, bytes: Vec::new() }
+        Self {
+            writer: Writer::create(dir, Options::default()).unwrap(),
+            at: MIDNIGHT,
+            bytes: Vec::new(),
+        }
     }
 
     pub(crate) fn input(&mut self, event: &Event<'_>) -> u64 {
@@ -58,7 +62,15 @@ impl Tape {
     }
 
     /// Defines an instrument with a tick and lot of one unit.
-    pub(crate) fn define(&mut self, id: u32, venue: &str, symbol: &str, kind: InstrumentType, decimals: Decimals, fees: FeeFormula) {
+    pub(crate) fn define(
+        &mut self,
+        id: u32,
+        venue: &str,
+        symbol: &str,
+        kind: InstrumentType,
+        decimals: Decimals,
+        fees: FeeFormula,
+    ) {
         let instrument = InstrumentId(id);
         self.input(&Event::InstrumentDefined(Box::new(InstrumentDefined {
             instrument,
@@ -84,7 +96,10 @@ impl Tape {
             effective_from: Nanos(0),
             maker: fees,
             taker: fees,
-            rounding: Rounding { decimals: 8, mode: RoundingMode::Up },
+            rounding: Rounding {
+                decimals: 8,
+                mode: RoundingMode::Up,
+            },
             source: "assumed".into(),
         })));
     }
@@ -95,7 +110,10 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 }
@@ -109,9 +127,25 @@ pub(crate) fn record_day(dir: &Path, ticks: u64, every_ns: u64) {
         identity: "1".into(),
         generated: true,
     })));
-    let notional = FeeFormula::Notional { rate: Decimal::new(1, 3) };
-    tape.define(0, "binance", "BTCUSDT", InstrumentType::Spot, Decimals { price: 2, qty: 5 }, notional);
-    tape.define(1, "binance", "ETHUSDT", InstrumentType::Perpetual, Decimals { price: 3, qty: 4 }, notional);
+    let notional = FeeFormula::Notional {
+        rate: Decimal::new(1, 3),
+    };
+    tape.define(
+        0,
+        "binance",
+        "BTCUSDT",
+        InstrumentType::Spot,
+        Decimals { price: 2, qty: 5 },
+        notional,
+    );
+    tape.define(
+        1,
+        "binance",
+        "ETHUSDT",
+        InstrumentType::Perpetual,
+        Decimals { price: 3, qty: 4 },
+        notional,
+    );
     let mut random = Random(7);
     let mut mids = [6_173_763_i64, 3_021_417];
     for (id, mid) in mids.iter().enumerate() {
@@ -136,8 +170,11 @@ pub(crate) fn record_day(dir: &Path, ticks: u64, every_ns: u64) {
         };
         tape.input(&Event::Quote(&quote));
         book(&mut tape, true, id, mid, tick + 2, &mut random);
-        let (price, aggressor) =
-            if random.below(2) == 0 { (mid - 60, Aggressor::Seller) } else { (mid + 60, Aggressor::Buyer) };
+        let (price, aggressor) = if random.below(2) == 0 {
+            (mid - 60, Aggressor::Seller)
+        } else {
+            (mid + 60, Aggressor::Buyer)
+        };
         let trade = Trade {
             instrument: InstrumentId(id),
             aggressor: aggressor.byte(),
@@ -156,12 +193,31 @@ pub(crate) fn record_day(dir: &Path, ticks: u64, every_ns: u64) {
 
 fn book(tape: &mut Tape, snapshot: bool, id: u32, mid: i64, last_id: u64, random: &mut Random) {
     let mut side = |sign: i64| -> Vec<Level> {
-        (1..=3).map(|i| Level { price: Price(mid + sign * i), qty: Qty(1 + random.below(200_000) as i64) }).collect()
+        (1..=3)
+            .map(|i| Level {
+                price: Price(mid + sign * i),
+                qty: Qty(1 + random.below(200_000) as i64),
+            })
+            .collect()
     };
     let (bids, asks) = (side(-1), side(1));
-    let header = BookHeader { instrument: InstrumentId(id), bids: 3, asks: 3, last_id, ..BookHeader::default() };
-    let update = BookUpdate { header: &header, bids: &bids, asks: &asks };
-    tape.input(&if snapshot { Event::BookSnapshot(update) } else { Event::BookDelta(update) });
+    let header = BookHeader {
+        instrument: InstrumentId(id),
+        bids: 3,
+        asks: 3,
+        last_id,
+        ..BookHeader::default()
+    };
+    let update = BookUpdate {
+        header: &header,
+        bids: &bids,
+        asks: &asks,
+    };
+    tape.input(&if snapshot {
+        Event::BookSnapshot(update)
+    } else {
+        Event::BookDelta(update)
+    });
 }
 
 /// Two strategies, with limits that stop some of their orders.
@@ -181,18 +237,24 @@ pub(crate) fn config() -> SessionConfig {
 
 /// Runs the strategies over a recorded day into `journal`.
 pub(crate) fn run_day(source: &Path, journal: &Path) -> Summary {
-    let options = BacktestOptions { journal: Some(journal.to_path_buf()), ..BacktestOptions::new(source, config()) };
+    let options = BacktestOptions {
+        journal: Some(journal.to_path_buf()),
+        ..BacktestOptions::new(source, config())
+    };
     backtest(&options, &mut |_, _| {}).unwrap()
 }
 
 /// Rows that each kind's table must have: frames, or levels for books.
 pub(crate) fn expected_rows(journal: &Path) -> BTreeMap<&'static str, u64> {
-    let mut rows: BTreeMap<&'static str, u64> = Kind::ALL.iter().map(|kind| (kind.name(), 0)).collect();
+    let mut rows: BTreeMap<&'static str, u64> =
+        Kind::ALL.iter().map(|kind| (kind.name(), 0)).collect();
     let mut reader = Reader::open(journal).unwrap();
     while let Some(frame) = reader.next().unwrap() {
         let event = Event::decode(frame.tag.kind(), frame.payload).unwrap();
         *rows.get_mut(event.kind().name()).unwrap() += match event {
-            Event::BookSnapshot(update) | Event::BookDelta(update) => (update.bids.len() + update.asks.len()) as u64,
+            Event::BookSnapshot(update) | Event::BookDelta(update) => {
+                (update.bids.len() + update.asks.len()) as u64
+            }
             _ => 1,
         };
     }
@@ -201,7 +263,9 @@ pub(crate) fn expected_rows(journal: &Path) -> BTreeMap<&'static str, u64> {
 
 /// A table as it was written.
 pub(crate) fn read(out: &Path, table: &str) -> DataFrame {
-    ParquetReader::new(File::open(out.join(format!("{table}.parquet"))).unwrap()).finish().unwrap()
+    ParquetReader::new(File::open(out.join(format!("{table}.parquet"))).unwrap())
+        .finish()
+        .unwrap()
 }
 
 /// A tape with every kind once, and the odd cases of some.
@@ -220,25 +284,81 @@ pub(crate) fn every_kind(dir: &Path) {
         identity: "f00d".into(),
         generated: false,
     })));
-    let fees = FeeFormula::Probability { rate: Decimal::from_i128_with_scale(7, 20) };
-    tape.define(0, "kalshi", "RAIN", InstrumentType::Binary, Decimals { price: 4, qty: 2 }, fees);
+    let fees = FeeFormula::Probability {
+        rate: Decimal::from_i128_with_scale(7, 20),
+    };
+    tape.define(
+        0,
+        "kalshi",
+        "RAIN",
+        InstrumentType::Binary,
+        Decimals { price: 4, qty: 2 },
+        fees,
+    );
     tape.at += 123_456_789;
-    tape.input(&Event::Quote(&Quote { bid_price: Price(-1), ask_price: Price(4_501), ask_qty: Qty(250), ..Quote::default() }));
-    tape.input(&Event::Trade(&Trade { price: Price(i64::MAX), qty: Qty(1), aggressor: 9, ..Trade::default() }));
-    let levels = [Level { price: Price(1), qty: Qty(0) }, Level { price: Price(2), qty: Qty(3) }];
-    let header = BookHeader { bids: 1, asks: 1, first_id: 5, last_id: 6, previous_id: 4, ..BookHeader::default() };
-    let update = BookUpdate { header: &header, bids: &levels[..1], asks: &levels[1..] };
+    tape.input(&Event::Quote(&Quote {
+        bid_price: Price(-1),
+        ask_price: Price(4_501),
+        ask_qty: Qty(250),
+        ..Quote::default()
+    }));
+    tape.input(&Event::Trade(&Trade {
+        price: Price(i64::MAX),
+        qty: Qty(1),
+        aggressor: 9,
+        ..Trade::default()
+    }));
+    let levels = [
+        Level {
+            price: Price(1),
+            qty: Qty(0),
+        },
+        Level {
+            price: Price(2),
+            qty: Qty(3),
+        },
+    ];
+    let header = BookHeader {
+        bids: 1,
+        asks: 1,
+        first_id: 5,
+        last_id: 6,
+        previous_id: 4,
+        ..BookHeader::default()
+    };
+    let update = BookUpdate {
+        header: &header,
+        bids: &levels[..1],
+        asks: &levels[1..],
+    };
     tape.input(&Event::BookDelta(update));
-    tape.input(&Event::BookSnapshot(BookUpdate { header: &BookHeader::default(), bids: &[], asks: &[] }));
+    tape.input(&Event::BookSnapshot(BookUpdate {
+        header: &BookHeader::default(),
+        bids: &[],
+        asks: &[],
+    }));
     for condition in [
         FeedCondition::Snapshotting,
-        FeedCondition::Stale(StaleReason::Gap { expected: 7, found: 9 }),
+        FeedCondition::Stale(StaleReason::Gap {
+            expected: 7,
+            found: 9,
+        }),
         FeedCondition::Stale(StaleReason::Silent),
     ] {
-        tape.input(&Event::FeedState(Box::new(FeedState { instrument, feed: Feed::Book, condition })));
+        tape.input(&Event::FeedState(Box::new(FeedState {
+            instrument,
+            feed: Feed::Book,
+            condition,
+        })));
     }
-    tape.input(&Event::MarketStatus(MarketStatus { instrument, status: TradingStatus::Halted }));
-    tape.input(&Event::Resolution(Resolution { instrument, settlement_price: Price(10_000) }));
+    tape.input(&Event::MarketStatus(MarketStatus {
+        instrument,
+        status: TradingStatus::Halted,
+    }));
+    tape.input(&Event::Resolution(Resolution {
+        instrument,
+        settlement_price: Price(10_000),
+    }));
     tape.input(&Event::Heartbeat(Heartbeat {}));
     tape.input(&Event::OperatorCommand(Box::new(OperatorCommand {
         action: OperatorAction::Halt,
@@ -252,11 +372,27 @@ pub(crate) fn every_kind(dir: &Path) {
         liquidity: Liquidity::Taker,
     };
     let report = |cause, state, fill, reason| {
-        Event::ExecutionReport(ExecutionReport { cause, order, instrument, state, fill, reason })
+        Event::ExecutionReport(ExecutionReport {
+            cause,
+            order,
+            instrument,
+            state,
+            fill,
+            reason,
+        })
     };
-    tape.input(&report(Sequence(0), OrderState::Cancelled, None, Some(VenueReason::Requested)));
+    tape.input(&report(
+        Sequence(0),
+        OrderState::Cancelled,
+        None,
+        Some(VenueReason::Requested),
+    ));
     tape.derived(&report(cause, OrderState::Filled, Some(fill), None));
-    tape.derived(&Event::TimerFired(TimerFired { cause, strategy, token: 5 }));
+    tape.derived(&Event::TimerFired(TimerFired {
+        cause,
+        strategy,
+        token: 5,
+    }));
     tape.derived(&Event::BarClosed(BarClosed {
         cause,
         instrument,
@@ -267,7 +403,10 @@ pub(crate) fn every_kind(dir: &Path) {
         close: Price(3),
         volume: Qty(1_234),
     }));
-    for (order_type, price) in [(OrderType::Limit, Price(4_500)), (OrderType::Market, Price(0))] {
+    for (order_type, price) in [
+        (OrderType::Limit, Price(4_500)),
+        (OrderType::Market, Price(0)),
+    ] {
         tape.derived(&Event::OrderDecided(OrderDecided {
             cause,
             strategy,
@@ -279,7 +418,12 @@ pub(crate) fn every_kind(dir: &Path) {
             qty: Qty(250),
         }));
     }
-    tape.derived(&Event::CancelDecided(CancelDecided { cause, strategy, instrument, order }));
+    tape.derived(&Event::CancelDecided(CancelDecided {
+        cause,
+        strategy,
+        instrument,
+        order,
+    }));
     for value in [Decimal::new(15, 1), Decimal::MAX] {
         tape.derived(&Event::OrderDenied(OrderDenied {
             cause,
@@ -294,13 +438,33 @@ pub(crate) fn every_kind(dir: &Path) {
         }));
     }
     for due in [at, Nanos(u64::MAX)] {
-        tape.derived(&Event::TimerSet(TimerSet { cause, strategy, due, token: 5 }));
+        tape.derived(&Event::TimerSet(TimerSet {
+            cause,
+            strategy,
+            due,
+            token: 5,
+        }));
     }
-    for reason in [HaltReason::Operator, HaltReason::DailyLoss { strategy }, HaltReason::IllegalMove { order }] {
-        tape.derived(&Event::HaltChanged(HaltChanged { cause, reason, active: true }));
+    for reason in [
+        HaltReason::Operator,
+        HaltReason::DailyLoss { strategy },
+        HaltReason::IllegalMove { order },
+    ] {
+        tape.derived(&Event::HaltChanged(HaltChanged {
+            cause,
+            reason,
+            active: true,
+        }));
     }
-    tape.derived(&Event::StateHash(StateHash { cause, inputs: 9, hash: "00ff".into() }));
-    tape.derived(&Event::StepClosed(StepClosed { cause, logic_hash: "abc".into() }));
+    tape.derived(&Event::StateHash(StateHash {
+        cause,
+        inputs: 9,
+        hash: "00ff".into(),
+    }));
+    tape.derived(&Event::StepClosed(StepClosed {
+        cause,
+        logic_hash: "abc".into(),
+    }));
     tape.input(&Event::SessionEnd(SessionEnd { inputs: 9 }));
     tape.close();
 }

@@ -17,7 +17,12 @@ pub(crate) fn run(args: &Archive, json: bool) -> Result<Exit, Failure> {
         output::line("nothing to compress: no sealed segment that is not archived already")?;
     }
     for a in &archived {
-        output::line(format!("segment {}: {} to {}", a.segment, output::bytes(a.raw_bytes), output::bytes(a.packed_bytes)))?;
+        output::line(format!(
+            "segment {}: {} to {}",
+            a.segment,
+            output::bytes(a.raw_bytes),
+            output::bytes(a.packed_bytes)
+        ))?;
     }
     Ok(Exit::Ok)
 }

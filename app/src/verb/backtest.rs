@@ -19,7 +19,10 @@ pub(crate) fn run(args: &Backtest, json: bool) -> Result<Exit, Failure> {
     };
     let options = BacktestOptions {
         journal: args.journal.clone(),
-        journal_options: Options { durability, ..Options::default() },
+        journal_options: Options {
+            durability,
+            ..Options::default()
+        },
         snapshot_every: args.snapshot_every,
         pace: args.pace,
         ..BacktestOptions::new(&args.dir, config)
@@ -36,11 +39,16 @@ pub(crate) fn run(args: &Backtest, json: bool) -> Result<Exit, Failure> {
     } else {
         output::line(text(&summary))?;
         if options.config.strategies.is_empty() {
-            output::line("\n  no strategy: the market alone was replayed (--strategy NAME or --config FILE adds one)")?;
+            output::line(
+                "\n  no strategy: the market alone was replayed (--strategy NAME or --config FILE adds one)",
+            )?;
         }
         let seconds = started.elapsed().as_secs_f64();
         let rate = (summary.inputs as f64 / seconds) as u64;
-        output::line(format!("\n  {seconds:.2} s, {} inputs/s", output::count(rate)))?;
+        output::line(format!(
+            "\n  {seconds:.2} s, {} inputs/s",
+            output::count(rate)
+        ))?;
         if let Some(journal) = &args.journal {
             output::line(format!("  next: onetape verify {}", journal.display()))?;
         }
@@ -73,21 +81,63 @@ pub(crate) fn text(summary: &Summary) -> String {
     if !summary.results.is_empty() {
         let rows = summary.results.iter().map(|r| {
             let mut row = vec![r.strategy.clone(), r.currency.clone()];
-            row.extend([r.net, r.realised, r.unrealised, r.fees, r.max_drawdown, r.turnover].map(money));
+            row.extend(
+                [
+                    r.net,
+                    r.realised,
+                    r.unrealised,
+                    r.fees,
+                    r.max_drawdown,
+                    r.turnover,
+                ]
+                .map(money),
+            );
             row
         });
-        let head = ["strategy", "in", "net", "realised", "open", "fees", "max drawdown", "turnover"];
+        let head = [
+            "strategy",
+            "in",
+            "net",
+            "realised",
+            "open",
+            "fees",
+            "max drawdown",
+            "turnover",
+        ];
         lines.push(format!("\n{}", output::table(&head, 2, rows.collect())));
         let rows = summary.positions.iter().map(|p| {
-            vec![p.strategy.clone(), p.instrument.clone(), p.qty.normalize().to_string(), money(p.cost), count(p.fills)]
+            vec![
+                p.strategy.clone(),
+                p.instrument.clone(),
+                p.qty.normalize().to_string(),
+                money(p.cost),
+                count(p.fills),
+            ]
         });
-        lines.push(format!("\n{}", output::table(&["strategy", "instrument", "position", "cost", "fills"], 2, rows.collect())));
+        lines.push(format!(
+            "\n{}",
+            output::table(
+                &["strategy", "instrument", "position", "cost", "fills"],
+                2,
+                rows.collect()
+            )
+        ));
     }
     if summary.gates.is_empty() {
         lines.push("\n  gates: none blocked an order".to_owned());
     } else {
-        let rows = summary.gates.iter().map(|g| vec![g.gate.to_owned(), count(g.denied)]).collect();
-        lines.push(format!("\n{}", output::table(&["gate", "blocked"], 1, rows)));
+        let rows = summary
+            .gates
+            .iter()
+            .map(|g| vec![g.gate.to_owned(), count(g.denied)])
+            .collect();
+        lines.push(format!(
+            "\n{}",
+            output::table(&["gate", "blocked"], 1, rows)
+        ));
+    }
+    for warning in &summary.warnings {
+        lines.push(format!("  warning: {warning}"));
     }
     for halt in &summary.halts {
         lines.push(format!("  halted: {halt}"));
@@ -97,7 +147,10 @@ pub(crate) fn text(summary: &Summary) -> String {
     for (venue, config) in &summary.paper.venues {
         venues.push_str(&format!(", {venue} {} us", count(config.latency_us)));
     }
-    venues.push_str(&format!(", rejects {} per million, queue risk-averse", paper.reject_per_million));
+    venues.push_str(&format!(
+        ", rejects {} per million, queue risk-averse",
+        paper.reject_per_million
+    ));
     lines.push(venues);
     lines.push(format!("  state hash {}", summary.state_hash));
     lines.join("\n")

@@ -12,10 +12,22 @@ use std::time::{Duration, Instant};
 
 /// The fixture day: a journal of inputs, archived (fixtures/README.md says how it is made).
 const DAY: [(&str, &[u8]); 4] = [
-    ("0000000000000000.seg.zst", include_bytes!("../../../fixtures/mixed-day/0000000000000000.seg.zst")),
-    ("0000000000000001.seg.zst", include_bytes!("../../../fixtures/mixed-day/0000000000000001.seg.zst")),
-    ("0000000000000002.seg.zst", include_bytes!("../../../fixtures/mixed-day/0000000000000002.seg.zst")),
-    ("CONTROL", include_bytes!("../../../fixtures/mixed-day/CONTROL")),
+    (
+        "0000000000000000.seg.zst",
+        include_bytes!("../../../fixtures/mixed-day/0000000000000000.seg.zst"),
+    ),
+    (
+        "0000000000000001.seg.zst",
+        include_bytes!("../../../fixtures/mixed-day/0000000000000001.seg.zst"),
+    ),
+    (
+        "0000000000000002.seg.zst",
+        include_bytes!("../../../fixtures/mixed-day/0000000000000002.seg.zst"),
+    ),
+    (
+        "CONTROL",
+        include_bytes!("../../../fixtures/mixed-day/CONTROL"),
+    ),
 ];
 /// What the demo trades with, also an example to start from.
 const CONFIG: &str = include_str!("../../../examples/demo.toml");
@@ -44,40 +56,65 @@ pub(crate) fn run(args: &Demo, json: bool) -> Result<Exit, Failure> {
     let config = config::from_text("demo.toml", CONFIG)?;
 
     say("A generated day of four venues on paper: an EMA cross and a market maker, every tick and decision on one tape.\n".to_owned())?;
-    let options = BacktestOptions { journal: Some(whole.clone()), ..BacktestOptions::new(&day, config.clone()) };
+    let options = BacktestOptions {
+        journal: Some(whole.clone()),
+        ..BacktestOptions::new(&day, config.clone())
+    };
     let summary = onetape_backtest::backtest(&options, &mut |_, _| {})?;
     say(backtest::text(&summary))?;
 
     let at = summary.frames / 2;
     let killed_at = kill_in_the_middle(&day, &killed, &config_path, at)?;
     let recovered = recover::recover(&killed)?;
-    let recovered_frames = recovered.sequencer.next_sequence().0 - 1 + recovered.cut_step.len() as u64;
+    let recovered_frames =
+        recovered.sequencer.next_sequence().0 - 1 + recovered.cut_step.len() as u64;
     drop(recovered);
     say(format!(
         "\nThe same run again in a process of its own, killed with SIGKILL at sequence {}: {} recovered, run finished.",
-        output::count(killed_at), output::plural(recovered_frames, "frame")
+        output::count(killed_at),
+        output::plural(recovered_frames, "frame")
     ))?;
-    let options = BacktestOptions { journal: Some(killed.clone()), ..options };
+    let options = BacktestOptions {
+        journal: Some(killed.clone()),
+        ..options
+    };
     let finished = onetape_backtest::backtest(&options, &mut |_, _| {})?;
     let (root, root_killed) = (root_hash(&whole)?.hash, root_hash(&killed)?.hash);
     if (&finished.state_hash, root_killed) != (&summary.state_hash, root) {
-        return Err(Failure::new(Exit::VerifyMismatch, format!("the killed run differs: root {root_killed}, expected {root}"))
-            .help("this must not happen: please report it with both journals"));
+        return Err(Failure::new(
+            Exit::VerifyMismatch,
+            format!("the killed run differs: root {root_killed}, expected {root}"),
+        )
+        .help("this must not happen: please report it with both journals"));
     }
 
     let verification = verify(&killed, None, &mut |_| {})?;
     if !verification.identical {
-        return Err(Failure::new(Exit::VerifyMismatch, "the recovered run does not verify")
-            .help(format!("onetape verify {}", killed.display())));
+        return Err(
+            Failure::new(Exit::VerifyMismatch, "the recovered run does not verify")
+                .help(format!("onetape verify {}", killed.display())),
+        );
     }
     say(format!("verified: identical, root {}", root.to_hex()))?;
 
     let rate = throughput(&day, config)?;
-    say(format!("replayed at {} inputs/s with both strategies, books and paper fills, checksums verified", output::count(rate)))?;
+    say(format!(
+        "replayed at {} inputs/s with both strategies, books and paper fills, checksums verified",
+        output::count(rate)
+    ))?;
     let next = [
-        format!("onetape tail {} --kind order_decided,execution_report", whole.display()),
-        format!("onetape verify {} --set risk.price_collar_bps=0", whole.display()),
-        format!("onetape backtest {} --strategy market_maker --set half_spread_cbps=100", day.display()),
+        format!(
+            "onetape tail {} --kind order_decided,execution_report",
+            whole.display()
+        ),
+        format!(
+            "onetape verify {} --set risk.price_collar_bps=0",
+            whole.display()
+        ),
+        format!(
+            "onetape backtest {} --strategy market_maker --set half_spread_cbps=100",
+            day.display()
+        ),
     ];
     say("\nNext:".to_owned())?;
     for command in &next {
@@ -101,7 +138,8 @@ pub(crate) fn run(args: &Demo, json: bool) -> Result<Exit, Failure> {
 /// Lays the day out in a directory of the demo's own.
 fn prepare(dir: &Path) -> Result<(), Failure> {
     let in_use = |what: &str| {
-        Failure::new(Exit::Usage, format!("{} {what}", dir.display())).help("choose another place: onetape demo --dir DIR")
+        Failure::new(Exit::Usage, format!("{} {what}", dir.display()))
+            .help("choose another place: onetape demo --dir DIR")
     };
     if dir.is_dir() {
         if dir.join(MARKER).exists() {
@@ -122,26 +160,44 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Runs the day in a child process and kills it once its tape has passed `at`; returns where the tape was.
-fn kill_in_the_middle(day: &Path, journal: &PathBuf, config: &Path, at: u64) -> Result<u64, Failure> {
+fn kill_in_the_middle(
+    day: &Path,
+    journal: &PathBuf,
+    config: &Path,
+    at: u64,
+) -> Result<u64, Failure> {
     /// Slow enough that the middle of the day is not over before it is seen.
     const PACE: &str = "300000";
     const PATIENCE: Duration = Duration::from_secs(30);
     let failed = |what: String| Failure::new(Exit::Failure, what);
     let mut child = Command::new(std::env::current_exe()?)
-        .arg("backtest").arg(day).arg("--config").arg(config).arg("--journal").arg(journal).args(["--pace", PACE])
-        .stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+        .arg("backtest")
+        .arg(day)
+        .arg("--config")
+        .arg(config)
+        .arg("--journal")
+        .arg(journal)
+        .args(["--pace", PACE])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .map_err(|e| failed(format!("could not start the demo's child process: {e}")))?;
     let started = Instant::now();
     let (mut reader, mut seen) = (None, 0);
     loop {
         if let Some(status) = child.try_wait()? {
-            return Err(failed(format!("the demo's child process ended by itself ({status}) before it was killed")));
+            return Err(failed(format!(
+                "the demo's child process ended by itself ({status}) before it was killed"
+            )));
         }
         if started.elapsed() > PATIENCE {
             child.kill()?;
             child.wait()?;
-            return Err(failed(format!("the demo's child process wrote {seen} frames in {} s", PATIENCE.as_secs())));
+            return Err(failed(format!(
+                "the demo's child process wrote {seen} frames in {} s",
+                PATIENCE.as_secs()
+            )));
         }
         match &mut reader {
             // The child has not made its journal yet.

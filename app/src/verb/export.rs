@@ -11,7 +11,11 @@ pub(crate) fn run(_: &Export, _: bool) -> Result<Exit, Failure> {
 #[cfg(feature = "export")]
 pub(crate) fn run(args: &Export, json: bool) -> Result<Exit, Failure> {
     use crate::{output, progress, verb::tail::kind_named};
-    let kinds = args.kinds.iter().map(|name| kind_named(name)).collect::<Result<Vec<_>, _>>()?;
+    let kinds = args
+        .kinds
+        .iter()
+        .map(|name| kind_named(name))
+        .collect::<Result<Vec<_>, _>>()?;
     let options = onetape_analytics::ExportOptions {
         kinds: (!kinds.is_empty()).then_some(kinds),
         overwrite: args.overwrite,
@@ -24,7 +28,13 @@ pub(crate) fn run(args: &Export, json: bool) -> Result<Exit, Failure> {
     if json {
         output::json(&report)?;
     } else {
-        let rows = report.tables.iter().map(|t| vec![t.file.clone(), output::count(t.rows), output::bytes(t.bytes)]);
+        let rows = report.tables.iter().map(|t| {
+            vec![
+                t.file.clone(),
+                output::count(t.rows),
+                output::bytes(t.bytes),
+            ]
+        });
         output::line(output::table(&["table", "rows", "size"], 1, rows.collect()))?;
     }
     Ok(Exit::Ok)

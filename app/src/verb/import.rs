@@ -33,7 +33,10 @@ pub(crate) fn run(args: &Import, json: bool) -> Result<Exit, Failure> {
         output::json(&report)?;
     } else {
         output::line(text(&report))?;
-        output::line(format!("\n  next: onetape backtest {} --strategy market_maker --journal OUT", args.journal.display()))?;
+        output::line(format!(
+            "\n  next: onetape backtest {} --strategy market_maker --journal OUT",
+            args.journal.display()
+        ))?;
     }
     Ok(Exit::Ok)
 }
@@ -42,14 +45,36 @@ fn text(report: &ImportReport) -> String {
     use output::{count, plural, time};
     let mut lines = Vec::new();
     for file in &report.files {
-        let frames: Vec<String> = file.frames.iter().map(|(kind, number)| format!("{} {kind}", count(*number))).collect();
-        lines.push(format!("{} ({}): {}, {}", file.name, file.format, plural(file.lines, "line"), frames.join(", ")));
+        let frames: Vec<String> = file
+            .frames
+            .iter()
+            .map(|(kind, number)| format!("{} {kind}", count(*number)))
+            .collect();
+        lines.push(format!(
+            "{} ({}): {}, {}",
+            file.name,
+            file.format,
+            plural(file.lines, "line"),
+            frames.join(", ")
+        ));
         for (reason, number) in &file.ignored {
-            lines.push(format!("  {} without meaning for the market: {reason}", count(*number)));
+            lines.push(format!(
+                "  {} without meaning for the market: {reason}",
+                count(*number)
+            ));
         }
         for reject in &file.rejects {
-            lines.push(format!("  left out {}: {}", plural(reject.count, "line"), reject.reason));
-            lines.extend(reject.examples.iter().map(|example| format!("    {example}")));
+            lines.push(format!(
+                "  left out {}: {}",
+                plural(reject.count, "line"),
+                reject.reason
+            ));
+            lines.extend(
+                reject
+                    .examples
+                    .iter()
+                    .map(|example| format!("    {example}")),
+            );
         }
     }
     for instrument in &report.instruments {
@@ -57,10 +82,16 @@ fn text(report: &ImportReport) -> String {
     }
     lines.push(format!(
         "\n  {} appended, the last is sequence {}, {} to {}",
-        plural(report.frames, "frame"), count(report.last_sequence), time(report.first_ns), time(report.last_ns)
+        plural(report.frames, "frame"),
+        count(report.last_sequence),
+        time(report.first_ns),
+        time(report.last_ns)
     ));
     if report.clamped_stamps > 0 {
-        lines.push(format!("  {} came earlier than the frame before and share its stamp", plural(report.clamped_stamps, "frame")));
+        lines.push(format!(
+            "  {} came earlier than the frame before and share its stamp",
+            plural(report.clamped_stamps, "frame")
+        ));
     }
     lines.join("\n")
 }
@@ -69,10 +100,22 @@ fn instrument_text(i: &InstrumentReport) -> String {
     use output::{count, plural};
     let mut lines = vec![format!(
         "\n  {}  tick {} lot {}\n    book {} with {} bids and {} asks at id {}; {}, {}, {}",
-        i.name, i.tick_size, i.lot_size, i.book, count(i.book_levels.0 as u64), count(i.book_levels.1 as u64), i.book_last_id,
-        plural(i.updates, "update"), plural(i.snapshots, "snapshot"), plural(i.gaps, "gap")
+        i.name,
+        i.tick_size,
+        i.lot_size,
+        i.book,
+        count(i.book_levels.0 as u64),
+        count(i.book_levels.1 as u64),
+        i.book_last_id,
+        plural(i.updates, "update"),
+        plural(i.snapshots, "snapshot"),
+        plural(i.gaps, "gap")
     )];
-    lines.extend(i.first_gaps.iter().map(|gap| format!("    gap: {} line {}: {}", gap.file, gap.line, gap.reason)));
+    lines.extend(
+        i.first_gaps
+            .iter()
+            .map(|gap| format!("    gap: {} line {}: {}", gap.file, gap.line, gap.reason)),
+    );
     let a = &i.agreement;
     if a.compared > 0 {
         lines.push(format!(
@@ -81,7 +124,8 @@ fn instrument_text(i: &InstrumentReport) -> String {
         ));
         for difference in &a.first_differences {
             lines.push(format!(
-                "      book {} {:?}, recorded {} {:?}", difference.book_id, difference.book, difference.ticker_id, difference.ticker
+                "      book {} {:?}, recorded {} {:?}",
+                difference.book_id, difference.book, difference.ticker_id, difference.ticker
             ));
         }
     }

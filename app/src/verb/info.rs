@@ -82,7 +82,11 @@ pub(crate) fn run(dir: &Path, json: bool) -> Result<Exit, Failure> {
     } else {
         print(&info)?;
     }
-    Ok(if info.damage.is_some() { Exit::Data } else { Exit::Ok })
+    Ok(if info.damage.is_some() {
+        Exit::Data
+    } else {
+        Exit::Ok
+    })
 }
 
 fn gather(dir: &Path) -> Result<Info, Failure> {
@@ -141,12 +145,17 @@ fn gather(dir: &Path) -> Result<Info, Failure> {
         Err(e) => info.damage = Some(e.to_string()),
     }
     let root = hasher.finish();
-    (info.frames, info.first_sequence, info.last_sequence) = (root.frames, root.first_sequence, root.last_sequence);
+    (info.frames, info.first_sequence, info.last_sequence) =
+        (root.frames, root.first_sequence, root.last_sequence);
     info.root_hash = root.hash.to_hex().to_string();
     Ok(info)
 }
 
-fn read_frames(reader: &mut Reader, hasher: &mut RootHasher, info: &mut Info) -> Result<(), onetape_journal::Error> {
+fn read_frames(
+    reader: &mut Reader,
+    hasher: &mut RootHasher,
+    info: &mut Info,
+) -> Result<(), onetape_journal::Error> {
     let mut names = Names::default();
     let mut counts = vec![0u64; 1 << 10];
     while let Some(frame) = reader.next()? {
@@ -155,22 +164,33 @@ fn read_frames(reader: &mut Reader, hasher: &mut RootHasher, info: &mut Info) ->
             info.first_at_ns = frame.timestamp_ns;
         }
         info.last_at_ns = frame.timestamp_ns;
-        *(if frame.tag.is_derived() { &mut info.derived } else { &mut info.inputs }) += 1;
+        *(if frame.tag.is_derived() {
+            &mut info.derived
+        } else {
+            &mut info.inputs
+        }) += 1;
         info.steps += u64::from(frame.tag.ends_step());
         let number = frame.tag.kind();
         if let Some(count) = counts.get_mut(usize::from(number)) {
             *count += 1;
         }
-        const HOT: [u16; 4] =
-            [Kind::Quote.number(), Kind::Trade.number(), Kind::BookDelta.number(), Kind::BookSnapshot.number()];
+        const HOT: [u16; 4] = [
+            Kind::Quote.number(),
+            Kind::Trade.number(),
+            Kind::BookDelta.number(),
+            Kind::BookSnapshot.number(),
+        ];
         if HOT.contains(&number) {
             continue;
         }
-        let Ok(event) = Event::decode(number, frame.payload) else { continue };
+        let Ok(event) = Event::decode(number, frame.payload) else {
+            continue;
+        };
         names.learn(&event);
         match event {
             Event::StateHash(state) => {
-                (info.state_hash, info.state_hash_sequence) = (Some(state.hash), Some(frame.sequence));
+                (info.state_hash, info.state_hash_sequence) =
+                    (Some(state.hash), Some(frame.sequence));
             }
             Event::FeedState(state) => {
                 if let FeedCondition::Stale(reason) = &state.condition {
@@ -179,10 +199,15 @@ fn read_frames(reader: &mut Reader, hasher: &mut RootHasher, info: &mut Info) ->
                         info.gaps.push(Gap {
                             sequence: frame.sequence,
                             at_ns: frame.timestamp_ns,
-                            instrument: names.instrument(state.instrument.0).unwrap_or("?").to_owned(),
+                            instrument: names
+                                .instrument(state.instrument.0)
+                                .unwrap_or("?")
+                                .to_owned(),
                             reason: match reason {
                                 StaleReason::Gap { expected, found } => {
-                                    format!("update ids: expected to build on {expected}, found {found}")
+                                    format!(
+                                        "update ids: expected to build on {expected}, found {found}"
+                                    )
                                 }
                                 other => format!("{other:?}").to_lowercase(),
                             },
@@ -194,17 +219,30 @@ fn read_frames(reader: &mut Reader, hasher: &mut RootHasher, info: &mut Info) ->
                 info.session = Some(Session {
                     engine_version: start.engine_version,
                     logic_hash: start.logic_hash,
-                    strategies: start.config.strategies.iter().map(|s| format!("{} ({})", s.id, s.params.name())).collect(),
+                    strategies: start
+                        .config
+                        .strategies
+                        .iter()
+                        .map(|s| format!("{} ({})", s.id, s.params.name()))
+                        .collect(),
                 });
             }
             Event::DataSource(source) => {
-                info.sources.push(Source { name: source.name, format: source.format, generated: source.generated });
+                info.sources.push(Source {
+                    name: source.name,
+                    format: source.format,
+                    generated: source.generated,
+                });
             }
             _ => {}
         }
     }
     info.instruments = names.instruments().map(str::to_owned).collect();
-    for (number, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+    for (number, count) in counts
+        .into_iter()
+        .enumerate()
+        .filter(|(_, count)| *count > 0)
+    {
         match u16::try_from(number).ok().and_then(Kind::from_number) {
             Some(kind) => {
                 info.kinds.insert(kind.name(), count);
@@ -217,55 +255,126 @@ fn read_frames(reader: &mut Reader, hasher: &mut RootHasher, info: &mut Info) ->
 
 fn print(info: &Info) -> Result<(), Failure> {
     use output::{bytes, count, line, plural, table, time};
-    line(format!("{}  {}", info.journal, info.journal_id.as_deref().unwrap_or("")))?;
+    line(format!(
+        "{}  {}",
+        info.journal,
+        info.journal_id.as_deref().unwrap_or("")
+    ))?;
     if info.frames > 0 {
         line(format!(
             "  {}: sequence {} to {}, {} to {}",
-            plural(info.frames, "frame"), count(info.first_sequence), count(info.last_sequence),
-            time(info.first_at_ns), time(info.last_at_ns)
+            plural(info.frames, "frame"),
+            count(info.first_sequence),
+            count(info.last_sequence),
+            time(info.first_at_ns),
+            time(info.last_at_ns)
         ))?;
         line(format!(
             "  {}, {} derived, {}",
-            plural(info.inputs, "input"), count(info.derived), plural(info.steps, "step")
+            plural(info.inputs, "input"),
+            count(info.derived),
+            plural(info.steps, "step")
         ))?;
     } else {
         line("  no frames")?;
     }
     match info.durable_sequence {
-        Some(sequence) => line(format!("  durable up to sequence {}; the tape {}", count(sequence), info.tail))?,
+        Some(sequence) => line(format!(
+            "  durable up to sequence {}; the tape {}",
+            count(sequence),
+            info.tail
+        ))?,
         None => line(format!("  no durable record; the tape {}", info.tail))?,
     }
     for source in &info.sources {
         let generated = if source.generated { ", generated" } else { "" };
-        line(format!("  source: {} ({}{generated})", source.name, source.format))?;
+        line(format!(
+            "  source: {} ({}{generated})",
+            source.name, source.format
+        ))?;
     }
     if let Some(session) = &info.session {
-        line(format!("  session: engine {}, logic {}, {}", session.engine_version, session.logic_hash,
-            if session.strategies.is_empty() { "no strategy".to_owned() } else { session.strategies.join(", ") }))?;
+        line(format!(
+            "  session: engine {}, logic {}, {}",
+            session.engine_version,
+            session.logic_hash,
+            if session.strategies.is_empty() {
+                "no strategy".to_owned()
+            } else {
+                session.strategies.join(", ")
+            }
+        ))?;
     }
-    line(format!("  instruments: {}", if info.instruments.is_empty() { "none".to_owned() } else { info.instruments.join(", ") }))?;
-    let rows = info.kinds.iter().map(|(kind, number)| vec![(*kind).to_owned(), count(*number)]).collect();
+    line(format!(
+        "  instruments: {}",
+        if info.instruments.is_empty() {
+            "none".to_owned()
+        } else {
+            info.instruments.join(", ")
+        }
+    ))?;
+    let rows = info
+        .kinds
+        .iter()
+        .map(|(kind, number)| vec![(*kind).to_owned(), count(*number)])
+        .collect();
     line(format!("\n{}", table(&["kind", "frames"], 1, rows)))?;
     let rows = info.segments.iter().map(|s| {
         let place = if s.archived { "archived" } else { "mapped" };
-        vec![s.id.to_string(), place.to_owned(), s.state.clone(), count(s.base_sequence), count(s.frames), bytes(s.bytes_used), bytes(s.file_bytes)]
+        vec![
+            s.id.to_string(),
+            place.to_owned(),
+            s.state.clone(),
+            count(s.base_sequence),
+            count(s.frames),
+            bytes(s.bytes_used),
+            bytes(s.file_bytes),
+        ]
     });
-    line(format!("\n{}", table(&["segment", "kept", "state", "from", "frames", "used", "file"], 3, rows.collect())))?;
+    line(format!(
+        "\n{}",
+        table(
+            &["segment", "kept", "state", "from", "frames", "used", "file"],
+            3,
+            rows.collect()
+        )
+    ))?;
     if info.gap_count > 0 {
-        line(format!("\n  {} in the feeds", plural(info.gap_count, "gap")))?;
+        line(format!(
+            "\n  {} in the feeds",
+            plural(info.gap_count, "gap")
+        ))?;
         for gap in &info.gaps {
-            line(format!("    sequence {} {} {}: {}", count(gap.sequence), time(gap.at_ns), gap.instrument, gap.reason))?;
+            line(format!(
+                "    sequence {} {} {}: {}",
+                count(gap.sequence),
+                time(gap.at_ns),
+                gap.instrument,
+                gap.reason
+            ))?;
         }
     } else {
         line("\n  no gaps")?;
     }
     if !info.snapshots.is_empty() {
-        line(format!("  snapshots at {}", info.snapshots.iter().map(|s| count(*s)).collect::<Vec<_>>().join(", ")))?;
+        line(format!(
+            "  snapshots at {}",
+            info.snapshots
+                .iter()
+                .map(|s| count(*s))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))?;
     }
     match &info.damage {
         Some(damage) => line(format!("  damaged: {damage}"))?,
         None => line("  checksums: every frame verified")?,
     }
     line(format!("  root hash  {}", info.root_hash))?;
-    line(format!("  state hash {}", info.state_hash.as_deref().unwrap_or("none on the tape (it holds no session)")))
+    line(format!(
+        "  state hash {}",
+        info.state_hash
+            .as_deref()
+            .unwrap_or("none on the tape (it holds no session)")
+    ))
 }

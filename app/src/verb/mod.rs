@@ -29,7 +29,12 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Export(args) => export::run(&args, json),
         Verb::Archive(args) => archive::run(&args, json),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "onetape", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "onetape",
+                &mut std::io::stdout(),
+            );
             Ok(Exit::Ok)
         }
     }

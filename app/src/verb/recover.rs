@@ -36,9 +36,15 @@ pub(crate) fn run(dir: &Path, json: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     match report.snapshot {
-        Some(sequence) => output::line(format!("recovered from the snapshot at sequence {} and {} after it",
-            output::count(sequence), output::plural(report.frames_folded, "frame")))?,
-        None => output::line(format!("recovered from {}", output::plural(report.frames_folded, "frame")))?,
+        Some(sequence) => output::line(format!(
+            "recovered from the snapshot at sequence {} and {} after it",
+            output::count(sequence),
+            output::plural(report.frames_folded, "frame")
+        ))?,
+        None => output::line(format!(
+            "recovered from {}",
+            output::plural(report.frames_folded, "frame")
+        ))?,
     }
     for (sequence, why) in &report.refused_snapshots {
         output::line(format!("  snapshot at sequence {sequence} not used: {why}"))?;
@@ -60,9 +66,13 @@ pub(crate) fn tail_text(tail: Tail) -> String {
     match tail {
         Tail::Open => "is open: its writer is at work, or died between two frames".to_owned(),
         Tail::Closed => "was closed in order".to_owned(),
-        Tail::Unfinished { bytes } => format!("ends in an unfinished frame of {bytes} bytes, which is not used"),
+        Tail::Unfinished { bytes } => {
+            format!("ends in an unfinished frame of {bytes} bytes, which is not used")
+        }
         Tail::Cut { found, expected } => {
-            format!("ends in a file that was cut: {found} of {expected} bytes are there; the frames before the cut are good")
+            format!(
+                "ends in a file that was cut: {found} of {expected} bytes are there; the frames before the cut are good"
+            )
         }
         other => format!("ends otherwise: {other:?}"),
     }

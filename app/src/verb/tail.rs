@@ -23,7 +23,9 @@ pub(crate) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         match reader.next()? {
             Some(frame) => {
                 last_new = Instant::now();
-                let Some(text) = filter.show(&frame, &mut names, json)? else { continue };
+                let Some(text) = filter.show(&frame, &mut names, json)? else {
+                    continue;
+                };
                 if keep_last && !caught_up {
                     if last.len() == args.lines {
                         last.pop_front();
@@ -48,10 +50,16 @@ pub(crate) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
                 if !args.follow || reader.tail() == Tail::Closed {
                     return Ok(Exit::Ok);
                 }
-                if args.timeout.is_some_and(|seconds| last_new.elapsed() >= Duration::from_secs(seconds)) {
+                if args
+                    .timeout
+                    .is_some_and(|seconds| last_new.elapsed() >= Duration::from_secs(seconds))
+                {
                     let waited = args.timeout.unwrap_or_default();
-                    return Err(Failure::new(Exit::Timeout, format!("no new frame in {waited} s"))
-                        .help("is the writer still at work? 'onetape info' shows how the tape ends"));
+                    return Err(
+                        Failure::new(Exit::Timeout, format!("no new frame in {waited} s")).help(
+                            "is the writer still at work? 'onetape info' shows how the tape ends",
+                        ),
+                    );
                 }
                 std::thread::sleep(POLL);
             }
@@ -69,12 +77,21 @@ struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     fn new(args: &'a Args) -> Result<Self, Failure> {
-        let kinds = args.kind.iter().map(|name| kind_named(name).map(Kind::number)).collect::<Result<_, _>>()?;
+        let kinds = args
+            .kind
+            .iter()
+            .map(|name| kind_named(name).map(Kind::number))
+            .collect::<Result<_, _>>()?;
         Ok(Self { args, kinds })
     }
 
     /// The frame as text, if it fits.
-    fn show(&self, frame: &Frame<'_>, names: &mut Names, json: bool) -> Result<Option<String>, Failure> {
+    fn show(
+        &self,
+        frame: &Frame<'_>,
+        names: &mut Names,
+        json: bool,
+    ) -> Result<Option<String>, Failure> {
         let number = frame.tag.kind();
         let event = Event::decode(number, frame.payload)
             .map_err(|e| Failure::new(Exit::Data, format!("sequence {}: {e}", frame.sequence)))?;
@@ -82,7 +99,9 @@ impl<'a> Filter<'a> {
         let fits = (self.kinds.is_empty() || self.kinds.contains(&number))
             && self.args.from.is_none_or(|from| frame.sequence >= from)
             && self.args.order.is_none_or(|order| {
-                event.order(Sequence(frame.sequence)).is_some_and(|of| of.0 == order)
+                event
+                    .order(Sequence(frame.sequence))
+                    .is_some_and(|of| of.0 == order)
             })
             && self.args.instrument.as_ref().is_none_or(|wanted| {
                 event.instrument().and_then(|id| names.instrument(id.0)) == Some(wanted)
@@ -92,27 +111,54 @@ impl<'a> Filter<'a> {
         }
         let (sequence, at, kind) = (frame.sequence, frame.timestamp_ns, event.kind());
         if json {
-            let value = names.frame_json(sequence, at, kind, frame.tag.is_derived(), frame.tag.ends_step(), &event);
+            let value = names.frame_json(
+                sequence,
+                at,
+                kind,
+                frame.tag.is_derived(),
+                frame.tag.ends_step(),
+                &event,
+            );
             return Ok(Some(value.to_string()));
         }
         let mark = if frame.tag.is_derived() { '>' } else { ' ' };
         let end = if frame.tag.ends_step() { '.' } else { ' ' };
         let fields = match names.event_json(&event) {
-            serde_json::Value::Object(fields) => fields.iter().map(|(key, value)| short(key, value)).collect::<Vec<_>>().join(" "),
+            serde_json::Value::Object(fields) => fields
+                .iter()
+                .map(|(key, value)| short(key, value))
+                .collect::<Vec<_>>()
+                .join(" "),
             other => other.to_string(),
         };
-        Ok(Some(format!("{sequence:>10}{end} {} {mark} {:<16} {fields}", output::time(at), kind.name())))
+        Ok(Some(format!(
+            "{sequence:>10}{end} {} {mark} {:<16} {fields}",
+            output::time(at),
+            kind.name()
+        )))
     }
 
     /// An instrument that the tape never names is a wrong name, not an empty answer.
     fn check_names(&self, names: &Names) -> Result<(), Failure> {
-        let Some(wanted) = &self.args.instrument else { return Ok(()) };
+        let Some(wanted) = &self.args.instrument else {
+            return Ok(());
+        };
         if names.find_instrument(wanted).is_some() || self.args.follow {
             return Ok(());
         }
         let known: Vec<&str> = names.instruments().collect();
-        let failure = Failure::new(Exit::Usage, format!("no instrument '{wanted}' on this tape"));
-        Err(failure.help(format!("it has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })))
+        let failure = Failure::new(
+            Exit::Usage,
+            format!("no instrument '{wanted}' on this tape"),
+        );
+        Err(failure.help(format!(
+            "it has {}",
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        )))
     }
 }
 
@@ -120,7 +166,8 @@ impl<'a> Filter<'a> {
 pub(crate) fn kind_named(name: &str) -> Result<Kind, Failure> {
     Kind::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        Failure::new(Exit::Usage, format!("no frame kind '{name}'")).help(format!("kinds: {}", names.join(", ")))
+        Failure::new(Exit::Usage, format!("no frame kind '{name}'"))
+            .help(format!("kinds: {}", names.join(", ")))
     })
 }
 
@@ -130,6 +177,9 @@ fn short(key: &str, value: &serde_json::Value) -> String {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let cut = text.char_indices().nth(LONGEST).map_or_else(|| text.clone(), |(end, _)| format!("{}...", &text[..end]));
+    let cut = text
+        .char_indices()
+        .nth(LONGEST)
+        .map_or_else(|| text.clone(), |(end, _)| format!("{}...", &text[..end]));
     format!("{key}={cut}")
 }

@@ -9,14 +9,26 @@ pub(crate) fn run(args: &Verify, json: bool) -> Result<Exit, Failure> {
         None
     } else {
         let Some(start) = recover::session_of(&args.dir)? else {
-            return Err(Failure::new(Exit::Usage, format!("{} holds no session whose parameters --set could change", args.dir.display())));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "{} holds no session whose parameters --set could change",
+                    args.dir.display()
+                ),
+            ));
         };
         Some(config::with_settings(&start.config, &args.set)?)
     };
     let bar = progress::counter("frames");
-    let result = onetape_backtest::verify(&args.dir, with.as_ref(), &mut |frames| bar.set_position(frames))?;
+    let result = onetape_backtest::verify(&args.dir, with.as_ref(), &mut |frames| {
+        bar.set_position(frames)
+    })?;
     bar.finish_and_clear();
-    let exit = if result.identical { Exit::Ok } else { Exit::VerifyMismatch };
+    let exit = if result.identical {
+        Exit::Ok
+    } else {
+        Exit::VerifyMismatch
+    };
     if json {
         output::json(&result)?;
     } else {
@@ -35,7 +47,11 @@ fn text(result: &Verification) -> String {
             output::count(result.derived)
         )),
         Some(found) => {
-            lines.push(format!("first difference at sequence {}, {}", found.sequence, output::time(found.at_ns)));
+            lines.push(format!(
+                "first difference at sequence {}, {}",
+                found.sequence,
+                output::time(found.at_ns)
+            ));
             lines.push(format!("  {}", found.what));
             for (name, value) in [("strategy", &found.strategy), ("gate", &found.gate)] {
                 if let Some(value) = value {
@@ -43,20 +59,49 @@ fn text(result: &Verification) -> String {
                 }
             }
             let rows = found.fields.iter();
-            let rows = rows.map(|f| vec![f.field.clone(), f.recorded.to_string(), f.computed.to_string()]).collect::<Vec<_>>();
+            let rows = rows
+                .map(|f| {
+                    vec![
+                        f.field.clone(),
+                        f.recorded.to_string(),
+                        f.computed.to_string(),
+                    ]
+                })
+                .collect::<Vec<_>>();
             if !rows.is_empty() {
-                lines.push(output::table(&["field", "on the tape", "decided again"], 3, rows));
+                lines.push(output::table(
+                    &["field", "on the tape", "decided again"],
+                    3,
+                    rows,
+                ));
             }
-            for (name, value) in [("on the tape", &found.recorded), ("decided again", &found.computed)] {
-                lines.push(format!("  {name}: {}", value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)));
+            for (name, value) in [
+                ("on the tape", &found.recorded),
+                ("decided again", &found.computed),
+            ] {
+                lines.push(format!(
+                    "  {name}: {}",
+                    value
+                        .as_ref()
+                        .map_or_else(|| "nothing".to_owned(), ToString::to_string)
+                ));
             }
         }
     }
     if result.cut_short {
-        lines.push("  the last step was cut short by a crash; it is compared as far as it goes".to_owned());
+        lines.push(
+            "  the last step was cut short by a crash; it is compared as far as it goes".to_owned(),
+        );
     }
-    if let Some(recorded) = result.recorded_by.as_ref().filter(|by| **by != result.verified_by) {
-        lines.push(format!("  recorded by logic {recorded}, verified by logic {}", result.verified_by));
+    if let Some(recorded) = result
+        .recorded_by
+        .as_ref()
+        .filter(|by| **by != result.verified_by)
+    {
+        lines.push(format!(
+            "  recorded by logic {recorded}, verified by logic {}",
+            result.verified_by
+        ));
     }
     lines.join("\n")
 }

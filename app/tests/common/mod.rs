@@ -1,5 +1,10 @@
 //! Helpers of the end-to-end tests: the real binary, real journals, nothing imitated.
-#![allow(dead_code, reason = "each test binary uses some of them")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "each test binary uses some of them, and helpers of tests fail like tests"
+)]
 
 use onetape_journal::Reader;
 use serde_json::Value;
@@ -22,7 +27,12 @@ pub fn run(args: &[&str]) -> Output {
 pub fn ok(args: &[&str]) -> String {
     let output = run(args);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "onetape {args:?}: {}{}", text, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "onetape {args:?}: {}{}",
+        text,
+        String::from_utf8_lossy(&output.stderr)
+    );
     text
 }
 
@@ -38,7 +48,11 @@ pub fn fails(args: &[&str], code: i32) -> String {
     let output = run(args);
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(code), "onetape {args:?}: {said}{complaint}");
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "onetape {args:?}: {said}{complaint}"
+    );
     assert!(!complaint.contains("panicked"), "{complaint}");
     complaint
 }
@@ -52,7 +66,17 @@ pub fn arg(path: &Path) -> &str {
 pub fn generate(dir: &Path, seed: u64, events: u64, scenario: &str) -> PathBuf {
     let day = dir.join(format!("day-{scenario}-{seed}"));
     let (seed, events) = (seed.to_string(), events.to_string());
-    ok(&["generate", "--journal", arg(&day), "--seed", &seed, "--events", &events, "--scenario", scenario]);
+    ok(&[
+        "generate",
+        "--journal",
+        arg(&day),
+        "--seed",
+        &seed,
+        "--events",
+        &events,
+        "--scenario",
+        scenario,
+    ]);
     day
 }
 
@@ -69,7 +93,12 @@ pub fn frames(journal: &Path) -> Vec<Kept> {
     let mut reader = Reader::open(journal).expect("the journal opens");
     let mut all = Vec::new();
     while let Some(frame) = reader.next().expect("every frame verifies") {
-        all.push((frame.sequence, frame.timestamp_ns, frame.tag.bits(), frame.payload.to_vec()));
+        all.push((
+            frame.sequence,
+            frame.timestamp_ns,
+            frame.tag.bits(),
+            frame.payload.to_vec(),
+        ));
     }
     all
 }

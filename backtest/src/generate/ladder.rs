@@ -25,15 +25,39 @@ pub(super) struct Ladder {
 
 impl Ladder {
     /// A ladder around `mid` (price units) with `levels` a side; quantities are 1 to `largest` lots.
-    pub(super) fn new(rng: &mut Rng, mid: i64, step: i64, bounds: Option<(i64, i64)>, levels: usize, lot: i64, largest: i64) -> Self {
+    pub(super) fn new(
+        rng: &mut Rng,
+        mid: i64,
+        step: i64,
+        bounds: Option<(i64, i64)>,
+        levels: usize,
+        lot: i64,
+        largest: i64,
+    ) -> Self {
         let half = (BAND / 2) as i64;
         let base = (mid / step - half).max(0) * step;
         let place = |price: i64| ((price - base) / step).clamp(1, BAND as i64 - 2) as usize;
         let margin = levels + 1;
-        let (low, high) = bounds.map_or((margin, BAND - margin), |(low, high)| (place(low), place(high)));
-        let mut ladder = Self { base, step, mid: place(mid), low, high, bids: vec![0; BAND], asks: vec![0; BAND], lot, largest };
+        let (low, high) = bounds.map_or((margin, BAND - margin), |(low, high)| {
+            (place(low), place(high))
+        });
+        let mut ladder = Self {
+            base,
+            step,
+            mid: place(mid),
+            low,
+            high,
+            bids: vec![0; BAND],
+            asks: vec![0; BAND],
+            lot,
+            largest,
+        };
         for away in 1..=levels {
-            if let Some(place) = ladder.mid.checked_sub(away).filter(|place| ladder.price(*place) > 0 && *place >= low.min(1)) {
+            if let Some(place) = ladder
+                .mid
+                .checked_sub(away)
+                .filter(|place| ladder.price(*place) > 0 && *place >= low.min(1))
+            {
                 ladder.bids[place] = ladder.random_qty(rng);
             }
             let place = ladder.mid + away;
@@ -49,7 +73,10 @@ impl Ladder {
     }
 
     const fn level(&self, place: usize, qty: i64) -> Level {
-        Level { price: Price(self.price(place)), qty: Qty(qty) }
+        Level {
+            price: Price(self.price(place)),
+            qty: Qty(qty),
+        }
     }
 
     fn random_qty(&self, rng: &mut Rng) -> i64 {
@@ -64,8 +91,13 @@ impl Ladder {
     /// Best level of a side; quantity 0 where it is empty.
     pub(super) fn best(&self, side: Side) -> Level {
         let found = match side {
-            Side::Buy => (0..self.mid).rev().find(|place| self.bids[*place] > 0).map(|place| (place, self.bids[place])),
-            Side::Sell => (self.mid + 1..BAND).find(|place| self.asks[*place] > 0).map(|place| (place, self.asks[place])),
+            Side::Buy => (0..self.mid)
+                .rev()
+                .find(|place| self.bids[*place] > 0)
+                .map(|place| (place, self.bids[place])),
+            Side::Sell => (self.mid + 1..BAND)
+                .find(|place| self.asks[*place] > 0)
+                .map(|place| (place, self.asks[place])),
         };
         found.map_or_else(Level::default, |(place, qty)| self.level(place, qty))
     }
@@ -73,17 +105,32 @@ impl Ladder {
     /// All levels of a side, best first.
     pub(super) fn levels(&self, side: Side) -> Vec<Level> {
         let places: Vec<usize> = match side {
-            Side::Buy => (0..self.mid).rev().filter(|place| self.bids[*place] > 0).collect(),
-            Side::Sell => (self.mid + 1..BAND).filter(|place| self.asks[*place] > 0).collect(),
+            Side::Buy => (0..self.mid)
+                .rev()
+                .filter(|place| self.bids[*place] > 0)
+                .collect(),
+            Side::Sell => (self.mid + 1..BAND)
+                .filter(|place| self.asks[*place] > 0)
+                .collect(),
         };
-        let qty = |place: usize| if side == Side::Buy { self.bids[place] } else { self.asks[place] };
-        places.into_iter().map(|place| self.level(place, qty(place))).collect()
+        let qty = |place: usize| {
+            if side == Side::Buy {
+                self.bids[place]
+            } else {
+                self.asks[place]
+            }
+        };
+        places
+            .into_iter()
+            .map(|place| self.level(place, qty(place)))
+            .collect()
     }
 
     /// One level changes: the mid goes a step towards `target` if it is not there, otherwise a random level near it gets
     /// a new quantity.
     pub(super) fn change(&mut self, rng: &mut Rng, target: i64) -> (Side, Level) {
-        let wanted = ((target - self.base) / self.step).clamp(self.low as i64, self.high as i64) as usize;
+        let wanted =
+            ((target - self.base) / self.step).clamp(self.low as i64, self.high as i64) as usize;
         if wanted > self.mid && self.mid + 2 < BAND {
             self.mid += 1;
             self.asks[self.mid] = 0;
@@ -95,9 +142,17 @@ impl Ladder {
             return (Side::Buy, self.level(self.mid, 0));
         }
         let away = 1 + rng.below(ACTIVE) as usize;
-        let side = if rng.once_in(2) { Side::Buy } else { Side::Sell };
+        let side = if rng.once_in(2) {
+            Side::Buy
+        } else {
+            Side::Sell
+        };
         // The levels right at the mid are never taken out, so the spread comes back after each move.
-        let qty = if away > 2 && rng.once_in(3) { 0 } else { self.random_qty(rng) };
+        let qty = if away > 2 && rng.once_in(3) {
+            0
+        } else {
+            self.random_qty(rng)
+        };
         let place = match side {
             Side::Buy => self.mid.saturating_sub(away).max(1),
             Side::Sell => (self.mid + away).min(BAND - 1),

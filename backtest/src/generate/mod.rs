@@ -43,23 +43,39 @@ pub struct GenerateReport {
 ///
 /// # Errors
 /// [`Error::Journal`].
-pub fn run(options: &GenerateOptions, progress: &mut dyn FnMut(u64)) -> Result<GenerateReport, Error> {
+pub fn run(
+    options: &GenerateOptions,
+    progress: &mut dyn FnMut(u64),
+) -> Result<GenerateReport, Error> {
     /// Frames between two looks at the progress.
     const PROGRESS_EVERY: u64 = 1 << 16;
     let mut writer = Writer::create(&options.journal, Options::default())?;
     let (mut payload, mut frames) = (Vec::with_capacity(1 << 12), 0);
-    stream(options.seed, options.events, options.scenario, &mut |at_ns, event| {
-        payload.clear();
-        event.encode(&mut payload);
-        writer.append(Tag::input(event.kind().number()).with_step_end(true), at_ns, &payload)?;
-        frames += 1;
-        if frames % PROGRESS_EVERY == 0 {
-            progress(frames);
-        }
-        Ok::<(), Error>(())
-    })?;
+    stream(
+        options.seed,
+        options.events,
+        options.scenario,
+        &mut |at_ns, event| {
+            payload.clear();
+            event.encode(&mut payload);
+            writer.append(
+                Tag::input(event.kind().number()).with_step_end(true),
+                at_ns,
+                &payload,
+            )?;
+            frames += 1;
+            if frames % PROGRESS_EVERY == 0 {
+                progress(frames);
+            }
+            Ok::<(), Error>(())
+        },
+    )?;
     writer.close()?;
-    Ok(GenerateReport { frames, scenario: options.scenario.name(), seed: options.seed })
+    Ok(GenerateReport {
+        frames,
+        scenario: options.scenario.name(),
+        seed: options.seed,
+    })
 }
 
 /// Gives a generated day's events one by one, with their stamps.
@@ -67,7 +83,10 @@ pub fn run(options: &GenerateOptions, progress: &mut dyn FnMut(u64)) -> Result<G
 /// # Errors
 /// Those of `out`.
 pub fn stream<E>(
-    seed: u64, events: u64, scenario: Scenario, out: &mut dyn FnMut(u64, &Event<'_>) -> Result<(), E>,
+    seed: u64,
+    events: u64,
+    scenario: Scenario,
+    out: &mut dyn FnMut(u64, &Event<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let source = DataSource {
         name: scenario.name().to_owned(),

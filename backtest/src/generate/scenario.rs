@@ -25,7 +25,12 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every scenario.
-    pub const ALL: [Scenario; 4] = [Scenario::Mixed, Scenario::Arbitrage, Scenario::Quotes, Scenario::Depth];
+    pub const ALL: [Scenario; 4] = [
+        Scenario::Mixed,
+        Scenario::Arbitrage,
+        Scenario::Quotes,
+        Scenario::Depth,
+    ];
 
     /// The name that commands take.
     pub const fn name(self) -> &'static str {
@@ -40,16 +45,22 @@ impl Scenario {
     /// What the day is like, in a line.
     pub const fn about(self) -> &'static str {
         match self {
-            Scenario::Mixed => "Binance, Upbit, Kalshi and Polymarket: drift, crossed markets, gaps, halts, resolution",
+            Scenario::Mixed => {
+                "Binance, Upbit, Kalshi and Polymarket: drift, crossed markets, gaps, halts, resolution"
+            }
             Scenario::Arbitrage => "the same venues, crossing often, without gaps or halts",
             Scenario::Quotes => "best bid and ask of one instrument, a random walk",
-            Scenario::Depth => "one instrument, one book level or trade an event: the worst case for a book",
+            Scenario::Depth => {
+                "one instrument, one book level or trade an event: the worst case for a book"
+            }
         }
     }
 
     /// The scenario of that name.
     pub fn from_name(name: &str) -> Option<Scenario> {
-        Self::ALL.into_iter().find(|scenario| scenario.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|scenario| scenario.name() == name)
     }
 
     pub(super) fn play<E>(self, seed: u64, events: u64, out: Out<'_, E>) -> Result<(), E> {
@@ -173,12 +184,19 @@ struct Clock {
 impl Clock {
     fn new(events: u64) -> Self {
         // An hour is left at the end for what closes the day.
-        Self { now_ns: START_NS, mean_ns: (DAY_NS - DAY_NS / 24) / events.max(1) }
+        Self {
+            now_ns: START_NS,
+            mean_ns: (DAY_NS - DAY_NS / 24) / events.max(1),
+        }
     }
 
     fn tick(&mut self, rng: &mut Rng) -> u64 {
         // Bursts: three of four events come within a tenth of the mean, the fourth makes up for them.
-        let spread = if rng.once_in(4) { self.mean_ns * 37 / 5 } else { self.mean_ns / 5 };
+        let spread = if rng.once_in(4) {
+            self.mean_ns * 37 / 5
+        } else {
+            self.mean_ns / 5
+        };
         self.now_ns += 1 + rng.below(spread.max(1));
         self.now_ns
     }
@@ -206,7 +224,13 @@ fn quotes<E>(rng: &mut Rng, events: u64, out: Out<'_, E>) -> Result<(), E> {
 }
 
 fn depth<E>(rng: &mut Rng, events: u64, out: Out<'_, E>) -> Result<(), E> {
-    let spec = Spec { symbol: "DEPTH", levels: 500, quotes: false, largest: 1_000, ..SINGLE };
+    let spec = Spec {
+        symbol: "DEPTH",
+        levels: 500,
+        quotes: false,
+        largest: 1_000,
+        ..SINGLE
+    };
     let mut market = VenueMarket::new(0, spec, rng);
     market.open(START_NS, out)?;
     let (mut clock, mut target, mut done) = (Clock::new(events), spec.start, 0);
@@ -229,18 +253,29 @@ const POLYMARKET_YES: usize = 4;
 
 fn venues<E>(rng: &mut Rng, events: u64, everything: bool, out: Out<'_, E>) -> Result<(), E> {
     let specs = [BINANCE_BTC, UPBIT_BTC, UPBIT_USDT, KALSHI, POLYMARKET];
-    let mut markets: Vec<VenueMarket> =
-        specs.iter().enumerate().map(|(id, spec)| VenueMarket::new(id as u32, *spec, rng)).collect();
+    let mut markets: Vec<VenueMarket> = specs
+        .iter()
+        .enumerate()
+        .map(|(id, spec)| VenueMarket::new(id as u32, *spec, rng))
+        .collect();
     for market in &mut markets {
         market.open(START_NS, out)?;
     }
     // A trade is two events or three, so ticks are fewer than events.
     let mut clock = Clock::new(events * 4 / 5);
     // Fair values: BTC in cents, KRW for a USDT in tenths, the chance of YES in 1/10,000.
-    let (mut btc, mut fx, mut chance) = (specs[BINANCE].start, specs[FX].start, specs[KALSHI_YES].start);
+    let (mut btc, mut fx, mut chance) = (
+        specs[BINANCE].start,
+        specs[FX].start,
+        specs[KALSHI_YES].start,
+    );
     // What Upbit asks above the fair price, in basis points, and Polymarket above Kalshi, in 1/10,000.
     let (mut premium_bps, mut divergence) = (0i64, 0i64);
-    let (break_every, cross_every) = if everything { (6_000, 3_000) } else { (u64::MAX, 600) };
+    let (break_every, cross_every) = if everything {
+        (6_000, 3_000)
+    } else {
+        (u64::MAX, 600)
+    };
     let mut done = 0;
     while done < events {
         let at_ns = clock.tick(rng);
@@ -261,7 +296,13 @@ fn venues<E>(rng: &mut Rng, events: u64, everything: bool, out: Out<'_, E>) -> R
             divergence -= divergence.signum() * 100;
         }
         let upbit = btc * fx / 1_000 * (10_000 + premium_bps) / 10_000;
-        let targets = [btc, upbit, fx, chance, (chance + divergence).clamp(300, 9_700)];
+        let targets = [
+            btc,
+            upbit,
+            fx,
+            chance,
+            (chance + divergence).clamp(300, 9_700),
+        ];
         let place = match rng.below(100) {
             0..45 => BINANCE,
             45..65 => UPBIT,
@@ -273,8 +314,15 @@ fn venues<E>(rng: &mut Rng, events: u64, everything: bool, out: Out<'_, E>) -> R
         if rng.once_in(break_every) {
             let length = 20 + rng.below(200);
             done += market.break_feed(rng, at_ns, length, out)?;
-        } else if everything && place == KALSHI_YES && rng.once_in(if market.is_halted() { 100 } else { 8_000 }) {
-            let status = if market.is_halted() { TradingStatus::Open } else { TradingStatus::Halted };
+        } else if everything
+            && place == KALSHI_YES
+            && rng.once_in(if market.is_halted() { 100 } else { 8_000 })
+        {
+            let status = if market.is_halted() {
+                TradingStatus::Open
+            } else {
+                TradingStatus::Halted
+            };
             done += market.set_status(at_ns, status, out)?;
         } else {
             done += market.tick(rng, at_ns, targets[place], out)?;

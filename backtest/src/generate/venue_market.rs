@@ -2,8 +2,9 @@
 use super::ladder::Ladder;
 use super::rng::Rng;
 use onetape_engine::event::{
-    Aggressor, BookHeader, BookUpdate, Event, Feed, FeedCondition, FeedState, FeeSchedule, InstrumentDefined,
-    InstrumentType, Level, MarketStatus, Quote, Resolution, StaleReason, Trade, TradingRules, TradingStatus,
+    Aggressor, BookHeader, BookUpdate, Event, FeeSchedule, Feed, FeedCondition, FeedState,
+    InstrumentDefined, InstrumentType, Level, MarketStatus, Quote, Resolution, StaleReason, Trade,
+    TradingRules, TradingStatus,
 };
 use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::InstrumentId;
@@ -57,9 +58,26 @@ impl VenueMarket {
     pub(super) fn new(id: u32, spec: Spec, rng: &mut Rng) -> Self {
         let binary = spec.instrument_type == InstrumentType::Binary;
         let bounds = binary.then_some(spec.bounds);
-        let ladder = Ladder::new(rng, spec.start, spec.step, bounds, spec.levels, spec.lot, spec.largest);
+        let ladder = Ladder::new(
+            rng,
+            spec.start,
+            spec.step,
+            bounds,
+            spec.levels,
+            spec.lot,
+            spec.largest,
+        );
         let shown = (Level::default(), Level::default());
-        Self { id: InstrumentId(id), spec, ladder, update_id: 1_000, trade_id: 0, shown, silent_for: 0, halted: false }
+        Self {
+            id: InstrumentId(id),
+            spec,
+            ladder,
+            update_id: 1_000,
+            trade_id: 0,
+            shown,
+            silent_for: 0,
+            halted: false,
+        }
     }
 
     pub(super) const fn mid(&self) -> i64 {
@@ -74,39 +92,62 @@ impl VenueMarket {
     pub(super) fn open<E>(&mut self, at_ns: u64, out: Out<'_, E>) -> Result<(), E> {
         let (id, spec) = (self.id, self.spec);
         let from = Nanos(0);
-        out(at_ns, &Event::InstrumentDefined(Box::new(InstrumentDefined {
-            instrument: id,
-            venue: spec.venue.to_owned(),
-            symbol: spec.symbol.to_owned(),
-            instrument_type: spec.instrument_type,
-            base: spec.base.to_owned(),
-            quote: spec.quote.to_owned(),
-            decimals: Decimals { price: spec.decimals.0, qty: spec.decimals.1 },
-        })))?;
-        out(at_ns, &Event::TradingRules(TradingRules {
-            instrument: id,
-            effective_from: from,
-            tick_size: Price(spec.tick),
-            lot_size: Qty(spec.lot),
-            min_qty: Qty(spec.lot),
-            min_notional: Money::ZERO,
-            min_price: Price(spec.tick),
-            max_price: Price(if spec.instrument_type == InstrumentType::Binary { spec.bounds.1 } else { i64::MAX / 4 }),
-        }))?;
+        out(
+            at_ns,
+            &Event::InstrumentDefined(Box::new(InstrumentDefined {
+                instrument: id,
+                venue: spec.venue.to_owned(),
+                symbol: spec.symbol.to_owned(),
+                instrument_type: spec.instrument_type,
+                base: spec.base.to_owned(),
+                quote: spec.quote.to_owned(),
+                decimals: Decimals {
+                    price: spec.decimals.0,
+                    qty: spec.decimals.1,
+                },
+            })),
+        )?;
+        out(
+            at_ns,
+            &Event::TradingRules(TradingRules {
+                instrument: id,
+                effective_from: from,
+                tick_size: Price(spec.tick),
+                lot_size: Qty(spec.lot),
+                min_qty: Qty(spec.lot),
+                min_notional: Money::ZERO,
+                min_price: Price(spec.tick),
+                max_price: Price(if spec.instrument_type == InstrumentType::Binary {
+                    spec.bounds.1
+                } else {
+                    i64::MAX / 4
+                }),
+            }),
+        )?;
         let (decimals, mode) = spec.rounding;
-        out(at_ns, &Event::FeeSchedule(Box::new(FeeSchedule {
-            instrument: id,
-            effective_from: from,
-            maker: spec.maker_fee,
-            taker: spec.fee,
-            rounding: Rounding { decimals, mode },
-            source: "generated".to_owned(),
-        })))?;
-        if spec.levels > 0 { self.snapshot(at_ns, out) } else { Ok(()) }
+        out(
+            at_ns,
+            &Event::FeeSchedule(Box::new(FeeSchedule {
+                instrument: id,
+                effective_from: from,
+                maker: spec.maker_fee,
+                taker: spec.fee,
+                rounding: Rounding { decimals, mode },
+                source: "generated".to_owned(),
+            })),
+        )?;
+        if spec.levels > 0 {
+            self.snapshot(at_ns, out)
+        } else {
+            Ok(())
+        }
     }
 
     fn snapshot<E>(&mut self, at_ns: u64, out: Out<'_, E>) -> Result<(), E> {
-        let (bids, asks) = (self.ladder.levels(Side::Buy), self.ladder.levels(Side::Sell));
+        let (bids, asks) = (
+            self.ladder.levels(Side::Buy),
+            self.ladder.levels(Side::Sell),
+        );
         let header = BookHeader {
             instrument: self.id,
             bids: bids.len() as u32,
@@ -116,7 +157,14 @@ impl VenueMarket {
             last_id: self.update_id,
             ..BookHeader::default()
         };
-        out(at_ns, &Event::BookSnapshot(BookUpdate { header: &header, bids: &bids, asks: &asks }))
+        out(
+            at_ns,
+            &Event::BookSnapshot(BookUpdate {
+                header: &header,
+                bids: &bids,
+                asks: &asks,
+            }),
+        )
     }
 
     fn delta<E>(&mut self, at_ns: u64, side: Side, level: Level, out: Out<'_, E>) -> Result<(), E> {
@@ -137,11 +185,24 @@ impl VenueMarket {
             last_id: self.update_id,
             previous_id,
         };
-        out(at_ns, &Event::BookDelta(BookUpdate { header: &header, bids, asks }))
+        out(
+            at_ns,
+            &Event::BookDelta(BookUpdate {
+                header: &header,
+                bids,
+                asks,
+            }),
+        )
     }
 
     /// One market event, or two where a trade also changes the book; returns how many.
-    pub(super) fn tick<E>(&mut self, rng: &mut Rng, at_ns: u64, target: i64, out: Out<'_, E>) -> Result<u64, E> {
+    pub(super) fn tick<E>(
+        &mut self,
+        rng: &mut Rng,
+        at_ns: u64,
+        target: i64,
+        out: Out<'_, E>,
+    ) -> Result<u64, E> {
         if self.silent_for > 0 {
             self.silent_for -= 1;
             // The market goes on while we see nothing of it.
@@ -151,7 +212,14 @@ impl VenueMarket {
             }
             self.update_id += 1_000;
             let condition = FeedCondition::Snapshotting;
-            out(at_ns, &Event::FeedState(Box::new(FeedState { instrument: self.id, feed: Feed::Book, condition })))?;
+            out(
+                at_ns,
+                &Event::FeedState(Box::new(FeedState {
+                    instrument: self.id,
+                    feed: Feed::Book,
+                    condition,
+                })),
+            )?;
             self.snapshot(at_ns, out)?;
             return Ok(2 + self.show_best(at_ns, out)?);
         }
@@ -210,36 +278,78 @@ impl VenueMarket {
     }
 
     /// The feed breaks for `events` events: a gap in its ids, or silence.
-    pub(super) fn break_feed<E>(&mut self, rng: &mut Rng, at_ns: u64, events: u64, out: Out<'_, E>) -> Result<u64, E> {
+    pub(super) fn break_feed<E>(
+        &mut self,
+        rng: &mut Rng,
+        at_ns: u64,
+        events: u64,
+        out: Out<'_, E>,
+    ) -> Result<u64, E> {
         if self.silent_for > 0 {
             return Ok(0);
         }
         self.silent_for = events.max(1);
         let reason = if rng.once_in(2) {
-            StaleReason::Gap { expected: self.update_id, found: self.update_id + rng.below(50) + 1 }
+            StaleReason::Gap {
+                expected: self.update_id,
+                found: self.update_id + rng.below(50) + 1,
+            }
         } else {
             StaleReason::Disconnected
         };
-        let feeds: &[Feed] = if self.spec.quotes { &[Feed::Book, Feed::Quotes] } else { &[Feed::Book] };
+        let feeds: &[Feed] = if self.spec.quotes {
+            &[Feed::Book, Feed::Quotes]
+        } else {
+            &[Feed::Book]
+        };
         for feed in feeds {
             let condition = FeedCondition::Stale(reason.clone());
-            out(at_ns, &Event::FeedState(Box::new(FeedState { instrument: self.id, feed: *feed, condition })))?;
+            out(
+                at_ns,
+                &Event::FeedState(Box::new(FeedState {
+                    instrument: self.id,
+                    feed: *feed,
+                    condition,
+                })),
+            )?;
         }
         self.shown = (Level::default(), Level::default());
         Ok(feeds.len() as u64)
     }
 
-    pub(super) fn set_status<E>(&mut self, at_ns: u64, status: TradingStatus, out: Out<'_, E>) -> Result<u64, E> {
+    pub(super) fn set_status<E>(
+        &mut self,
+        at_ns: u64,
+        status: TradingStatus,
+        out: Out<'_, E>,
+    ) -> Result<u64, E> {
         self.halted = status != TradingStatus::Open;
-        out(at_ns, &Event::MarketStatus(MarketStatus { instrument: self.id, status }))?;
+        out(
+            at_ns,
+            &Event::MarketStatus(MarketStatus {
+                instrument: self.id,
+                status,
+            }),
+        )?;
         Ok(1)
     }
 
     /// The contract pays `settlement_price`.
-    pub(super) fn resolve<E>(&mut self, at_ns: u64, settlement_price: i64, out: Out<'_, E>) -> Result<u64, E> {
+    pub(super) fn resolve<E>(
+        &mut self,
+        at_ns: u64,
+        settlement_price: i64,
+        out: Out<'_, E>,
+    ) -> Result<u64, E> {
         self.set_status(at_ns, TradingStatus::Closed, out)?;
         let settlement_price = Price(settlement_price);
-        out(at_ns, &Event::Resolution(Resolution { instrument: self.id, settlement_price }))?;
+        out(
+            at_ns,
+            &Event::Resolution(Resolution {
+                instrument: self.id,
+                settlement_price,
+            }),
+        )?;
         Ok(2)
     }
 }

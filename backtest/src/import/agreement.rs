@@ -45,8 +45,14 @@ impl Agreement {
         self.newest_ticker = quote.update_id;
         self.tickers.push_back(State {
             id: quote.update_id,
-            bid: Level { price: quote.bid_price, qty: quote.bid_qty },
-            ask: Level { price: quote.ask_price, qty: quote.ask_qty },
+            bid: Level {
+                price: quote.bid_price,
+                qty: quote.bid_qty,
+            },
+            ask: Level {
+                price: quote.ask_price,
+                qty: quote.ask_qty,
+            },
         });
         self.settle();
         if self.tickers.len() > WAITING_MAX {
@@ -58,7 +64,11 @@ impl Agreement {
         if id == 0 || self.books.back().is_some_and(|last| id <= last.id) {
             return;
         }
-        self.books.push_back(State { id, bid: top.bid, ask: top.ask });
+        self.books.push_back(State {
+            id,
+            bid: top.bid,
+            ask: top.ask,
+        });
         self.settle();
         if self.books.len() > WAITING_MAX {
             self.books.pop_front();
@@ -86,7 +96,11 @@ impl Agreement {
 
     fn compare(&mut self, book: State, ticker: State) {
         let agrees = book.bid == ticker.bid && book.ask == ticker.ask;
-        let [compared, agreed] = if book.id == ticker.id { &mut self.exact } else { &mut self.bracketed };
+        let [compared, agreed] = if book.id == ticker.id {
+            &mut self.exact
+        } else {
+            &mut self.bracketed
+        };
         *compared += 1;
         *agreed += u64::from(agrees);
         let prices_agree = book.bid.price == ticker.bid.price && book.ask.price == ticker.ask.price;
@@ -101,10 +115,19 @@ impl Agreement {
         let (compared, agreed) = (exact + bracketed, exact_agreed + bracketed_agreed);
         let share = match compared {
             0 => String::new(),
-            _ => Decimal::new((u128::from(agreed) * 1_000_000 / u128::from(compared)) as i64, 6).to_string(),
+            _ => Decimal::new(
+                (u128::from(agreed) * 1_000_000 / u128::from(compared)) as i64,
+                6,
+            )
+            .to_string(),
         };
         let shown = |state: &State| {
-            let level = |l: Level| (decimals.price_decimal(l.price).to_string(), decimals.qty_decimal(l.qty).to_string());
+            let level = |l: Level| {
+                (
+                    decimals.price_decimal(l.price).to_string(),
+                    decimals.qty_decimal(l.qty).to_string(),
+                )
+            };
             let ((bid, bid_qty), (ask, ask_qty)) = (level(state.bid), level(state.ask));
             [bid, bid_qty, ask, ask_qty]
         };

@@ -71,7 +71,14 @@ fn parse(line: &str) -> Result<Item<'_>, Fault> {
     let parsed: Result<Line<'_>, _> = serde_json::from_str(line);
     parsed.map(|line| line.item).map_err(|e| {
         let why = e.to_string();
-        Fault::new("line", line, format!("not an item of the format: {}", why.split(" at line ").next().unwrap_or(&why)))
+        Fault::new(
+            "line",
+            line,
+            format!(
+                "not an item of the format: {}",
+                why.split(" at line ").next().unwrap_or(&why)
+            ),
+        )
     })
 }
 
@@ -79,9 +86,15 @@ pub(super) fn stamp(line: &str) -> Option<u64> {
     timestamp("time_received", parse(line).ok()?.time_received).ok()
 }
 
-pub(super) fn row<'a>(instruments: &'a [String], venue: Option<&'a str>, line: &'a str) -> Result<Row<'a>, Fault> {
+pub(super) fn row<'a>(
+    instruments: &'a [String],
+    venue: Option<&'a str>,
+    line: &'a str,
+) -> Result<Row<'a>, Fault> {
     let item = parse(line)?;
-    let symbol = usize::try_from(item.instrument).ok().and_then(|index| instruments.get(index));
+    let symbol = usize::try_from(item.instrument)
+        .ok()
+        .and_then(|index| instruments.get(index));
     let symbol = symbol.ok_or_else(|| {
         let known = instruments.len();
         let why = format!("only {known} instruments are named: name more with --instruments a,b,c");
@@ -90,8 +103,15 @@ pub(super) fn row<'a>(instruments: &'a [String], venue: Option<&'a str>, line: &
     let venue_time_ns = timestamp("time_exchange", item.time_exchange)?;
     let content = match (item.kind.top, item.kind.trade) {
         (Some(top), None) => {
-            let side = |level: Option<Level<'a>>| level.map_or(("", ""), |l| (text(l.price), text(l.amount)));
-            Content::Quote { venue_time_ns, update_id: 0, bid: side(top.best_bid), ask: side(top.best_ask) }
+            let side = |level: Option<Level<'a>>| {
+                level.map_or(("", ""), |l| (text(l.price), text(l.amount)))
+            };
+            Content::Quote {
+                venue_time_ns,
+                update_id: 0,
+                bid: side(top.best_bid),
+                ask: side(top.best_ask),
+            }
         }
         (None, Some(trade)) => Content::Trade {
             venue_time_ns,
@@ -107,7 +127,11 @@ pub(super) fn row<'a>(instruments: &'a [String], venue: Option<&'a str>, line: &
         },
         _ => return Err(Fault::new("kind", line, "expected OrderBookL1 or Trade")),
     };
-    let exchange = if item.exchange == "binance_spot" { super::binance::SPOT } else { item.exchange };
+    let exchange = if item.exchange == "binance_spot" {
+        super::binance::SPOT
+    } else {
+        item.exchange
+    };
     Ok(Row {
         stamp_ns: timestamp("time_received", item.time_received)?,
         venue: venue.unwrap_or(exchange),

@@ -12,7 +12,8 @@ pub(super) const FUTURES: &str = "binance-futures";
 pub(super) fn product(file_name: &str, first_line: &str) -> Product {
     let futures_only = ["\"pu\":", "\"X\":", "\"e\":\"bookTicker\""];
     if file_name.starts_with("usdm_")
-        || (!file_name.starts_with("spot_") && futures_only.iter().any(|mark| first_line.contains(mark)))
+        || (!file_name.starts_with("spot_")
+            && futures_only.iter().any(|mark| first_line.contains(mark)))
     {
         Product::UsdMargined
     } else {
@@ -32,8 +33,9 @@ pub(super) fn stamp(line: &str) -> Option<u64> {
 }
 
 pub(super) fn row<'a>(venue: &'a str, line: &'a str) -> Result<Row<'a>, Fault> {
-    let (stamp, message) =
-        line.split_once(' ').ok_or_else(|| Fault::new("line", line, "expected a time in ns, a space and json"))?;
+    let (stamp, message) = line
+        .split_once(' ')
+        .ok_or_else(|| Fault::new("line", line, "expected a time in ns, a space and json"))?;
     let stamp_ns = TimeUnit::Nanoseconds.read("receive time", stamp)?;
     let (symbol, content) = match decode(message)? {
         Message::Depth(depth) => (Some(depth.symbol), Content::Diff(depth)),
@@ -59,5 +61,10 @@ pub(super) fn row<'a>(venue: &'a str, line: &'a str) -> Result<Row<'a>, Fault> {
         }
         Message::Ignored(why) => (None, Content::Ignored(why.name())),
     };
-    Ok(Row { stamp_ns, venue, symbol, content })
+    Ok(Row {
+        stamp_ns,
+        venue,
+        symbol,
+        content,
+    })
 }

@@ -35,9 +35,14 @@ fn detect(line: &str) -> Option<Format> {
 
 impl Decoder {
     /// Looks at the first line, at which `lines` stands. True where that line is a header, and so no record.
-    pub(super) fn open(options: &ImportOptions, lines: &Lines) -> Result<(Self, bool), ImportError> {
-        let unrecognised =
-            || ImportError::Unrecognised { path: lines.path().to_path_buf(), first: lines.shown() };
+    pub(super) fn open(
+        options: &ImportOptions,
+        lines: &Lines,
+    ) -> Result<(Self, bool), ImportError> {
+        let unrecognised = || ImportError::Unrecognised {
+            path: lines.path().to_path_buf(),
+            first: lines.shown(),
+        };
         let line = lines.text().ok_or_else(unrecognised)?;
         let format = match options.format {
             Format::Auto => detect(line).ok_or_else(unrecognised)?,
@@ -46,14 +51,27 @@ impl Decoder {
         let (kind, has_header) = match format {
             Format::Binance | Format::Auto => {
                 let product = binance::product(lines.name(), line);
-                let venue = options.venue.clone().unwrap_or_else(|| binance::venue(product).to_owned());
+                let venue = options
+                    .venue
+                    .clone()
+                    .unwrap_or_else(|| binance::venue(product).to_owned());
                 (Kind::Binance { product, venue }, false)
             }
             Format::Csv => {
-                let header = |(column, why)| ImportError::Header { path: lines.path().to_path_buf(), column, why };
-                (Kind::Csv(Box::new(own_csv::read_header(line).map_err(header)?)), true)
+                let header = |(column, why)| ImportError::Header {
+                    path: lines.path().to_path_buf(),
+                    column,
+                    why,
+                };
+                (
+                    Kind::Csv(Box::new(own_csv::read_header(line).map_err(header)?)),
+                    true,
+                )
             }
-            Format::Tardis => (Kind::Tardis(tardis::dataset(line).ok_or_else(unrecognised)?), true),
+            Format::Tardis => (
+                Kind::Tardis(tardis::dataset(line).ok_or_else(unrecognised)?),
+                true,
+            ),
             Format::Barter => {
                 let mut instruments = options.instruments.clone();
                 if instruments.is_empty() {
@@ -62,7 +80,13 @@ impl Decoder {
                 (Kind::Barter { instruments }, false)
             }
         };
-        Ok((Self { kind, venue: options.venue.clone() }, has_header))
+        Ok((
+            Self {
+                kind,
+                venue: options.venue.clone(),
+            },
+            has_header,
+        ))
     }
 
     pub(super) const fn format(&self) -> Format {
@@ -102,7 +126,8 @@ impl Decoder {
             Kind::Barter { instruments } => barter::row(instruments, venue, line),
         }?;
         check_name("venue", row.venue)?;
-        row.symbol.map_or(Ok(()), |symbol| check_name("symbol", symbol))?;
+        row.symbol
+            .map_or(Ok(()), |symbol| check_name("symbol", symbol))?;
         Ok(row)
     }
 }
@@ -112,5 +137,13 @@ fn check_name(field: &'static str, name: &str) -> Result<(), Fault> {
     let fine = !name.is_empty()
         && name.len() <= 64
         && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':');
-    if fine { Ok(()) } else { Err(Fault::new(field, name, "expected 1 to 64 bytes without blanks and colons")) }
+    if fine {
+        Ok(())
+    } else {
+        Err(Fault::new(
+            field,
+            name,
+            "expected 1 to 64 bytes without blanks and colons",
+        ))
+    }
 }

@@ -21,7 +21,11 @@ pub struct Reject {
 
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} line {}: field '{}' is '{}': {}", self.file, self.line, self.field, self.value, self.why)
+        write!(
+            f,
+            "{} line {}: field '{}' is '{}': {}",
+            self.file, self.line, self.field, self.value, self.why
+        )
     }
 }
 
@@ -97,7 +101,9 @@ pub enum ImportError {
         first: String,
     },
     /// An instrument whose numbers don't fit together.
-    #[error("{instrument}: its numbers need {price} price and {qty} quantity decimals, and {why}; leave the finest numbers out")]
+    #[error(
+        "{instrument}: its numbers need {price} price and {qty} quantity decimals, and {why}; leave the finest numbers out"
+    )]
     Decimals {
         /// "venue:symbol".
         instrument: String,
@@ -172,7 +178,11 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(field: &'static str, value: &str, why: impl Into<String>) -> Self {
-        Self { field, value: value.chars().take(60).collect(), why: why.into() }
+        Self {
+            field,
+            value: value.chars().take(60).collect(),
+            why: why.into(),
+        }
     }
 
     pub(super) fn number(field: &'static str, value: &str, why: &NumberError) -> Self {
@@ -186,7 +196,13 @@ impl Fault {
     }
 
     pub(super) fn at(self, file: &str, line: u64) -> Reject {
-        Reject { file: file.to_owned(), line, field: self.field.to_owned(), value: self.value, why: self.why }
+        Reject {
+            file: file.to_owned(),
+            line,
+            field: self.field.to_owned(),
+            value: self.value,
+            why: self.why,
+        }
     }
 }
 
@@ -198,11 +214,17 @@ impl From<onetape_venues::binance::DecodeError> for Fault {
                 let why = why.split(" at line ").next().unwrap_or(why);
                 Fault::new("message", "", format!("not a json object: {why}"))
             }
-            E::UnknownMessage(value) => {
-                Fault::new("message", value, "expected depthUpdate, bookTicker, trade or a depth snapshot")
-            }
+            E::UnknownMessage(value) => Fault::new(
+                "message",
+                value,
+                "expected depthUpdate, bookTicker, trade or a depth snapshot",
+            ),
             E::Missing { field, .. } => Fault::new(field, "", "the field is missing"),
-            E::BadField { field, value, expected } => Fault::new(field, value, format!("expected {expected}")),
+            E::BadField {
+                field,
+                value,
+                expected,
+            } => Fault::new(field, value, format!("expected {expected}")),
             E::Number { field, value, why } => Fault::number(field, value, why),
         }
     }

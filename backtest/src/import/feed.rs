@@ -5,7 +5,9 @@ use super::grid::mantissa;
 use super::report::{GapReport, InstrumentReport};
 use super::row::{Content, FrameKey, LEVELS_MAX, Row, side_is_empty, too_many_levels};
 use super::tape::Tape;
-use onetape_engine::event::{BookHeader, BookUpdate, Event, FeedCondition, Kind, Level, Quote, StaleReason, Trade};
+use onetape_engine::event::{
+    BookHeader, BookUpdate, Event, FeedCondition, Kind, Level, Quote, StaleReason, Trade,
+};
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::{Instrument, Trust};
 use onetape_engine::number::{Decimals, NumberError, Price, Qty};
@@ -63,7 +65,9 @@ impl Lane {
     pub(super) fn new(instrument: &Instrument, product: Product, tick: Price, lot: Qty) -> Self {
         let (id, decimals) = (instrument.id(), instrument.decimals());
         let sync = match instrument.book_trust() {
-            Trust::Live if instrument.book_last_id() != 0 => DepthSync::live(product, id, instrument.book_last_id()),
+            Trust::Live if instrument.book_last_id() != 0 => {
+                DepthSync::live(product, id, instrument.book_last_id())
+            }
             _ => DepthSync::new(product, id),
         };
         let report = InstrumentReport {
@@ -74,16 +78,36 @@ impl Lane {
             lot_size: decimals.qty_decimal(lot).to_string(),
             ..InstrumentReport::default()
         };
-        let record = Record { report, agreement: Agreement::default(), book_lost: false };
-        Self { instrument: id, decimals, product, sync, record, levels: Vec::new() }
+        let record = Record {
+            report,
+            agreement: Agreement::default(),
+            book_lost: false,
+        };
+        Self {
+            instrument: id,
+            decimals,
+            product,
+            sync,
+            record,
+            levels: Vec::new(),
+        }
     }
 
     /// Takes a row of this instrument; levels come through [`OpenFrame`].
     fn take(
-        &mut self, content: &Content<'_>, place: &Place<'_>, tape: &mut Tape, counts: &mut Counts,
+        &mut self,
+        content: &Content<'_>,
+        place: &Place<'_>,
+        tape: &mut Tape,
+        counts: &mut Counts,
     ) -> Result<(), Stop> {
         match content {
-            Content::Quote { venue_time_ns, update_id, bid, ask } => {
+            Content::Quote {
+                venue_time_ns,
+                update_id,
+                bid,
+                ask,
+            } => {
                 let (bid, ask) = (self.side(*bid)?, self.side(*ask)?);
                 let quote = Quote {
                     instrument: self.instrument,
@@ -95,9 +119,16 @@ impl Lane {
                     ask_price: ask.price,
                     ask_qty: ask.qty,
                 };
-                self.record.push(&Event::Quote(&quote), place, tape, counts)?;
+                self.record
+                    .push(&Event::Quote(&quote), place, tape, counts)?;
             }
-            Content::Trade { venue_time_ns, trade_id, price, qty, aggressor } => {
+            Content::Trade {
+                venue_time_ns,
+                trade_id,
+                price,
+                qty,
+                aggressor,
+            } => {
                 let level = self.level(price, qty)?;
                 let trade = Trade {
                     instrument: self.instrument,
@@ -108,13 +139,17 @@ impl Lane {
                     price: level.price,
                     qty: level.qty,
                 };
-                self.record.push(&Event::Trade(&trade), place, tape, counts)?;
+                self.record
+                    .push(&Event::Trade(&trade), place, tape, counts)?;
             }
             Content::Diff(update) => {
                 let diff = update.diff(self.product, self.decimals, &mut self.levels)?;
                 self.record.report.updates += 1;
                 let record = &mut self.record;
-                match self.sync.on_diff(&diff, &mut |event| record.push(event, place, tape, counts))? {
+                match self
+                    .sync
+                    .on_diff(&diff, &mut |event| record.push(event, place, tape, counts))?
+                {
                     DiffVerdict::Dropped => self.record.report.updates_dropped += 1,
                     DiffVerdict::Applied | DiffVerdict::Buffered | DiffVerdict::Gap { .. } => {}
                 }
@@ -124,14 +159,17 @@ impl Lane {
                 let waiting = self.sync.waiting() as u64;
                 let (record, time) = (&mut self.record, snapshot.venue_time_ns);
                 let mut deltas = 0;
-                let verdict = self.sync.on_snapshot(snapshot.last_id, time, bids, asks, &mut |event| {
-                    deltas += u64::from(event.kind() == Kind::BookDelta);
-                    record.push(event, place, tape, counts)
-                })?;
+                let verdict =
+                    self.sync
+                        .on_snapshot(snapshot.last_id, time, bids, asks, &mut |event| {
+                            deltas += u64::from(event.kind() == Kind::BookDelta);
+                            record.push(event, place, tape, counts)
+                        })?;
                 match verdict {
                     SnapshotVerdict::Taken => {
                         let still = self.sync.waiting() as u64;
-                        self.record.report.updates_dropped += waiting.saturating_sub(deltas + still);
+                        self.record.report.updates_dropped +=
+                            waiting.saturating_sub(deltas + still);
                     }
                     SnapshotVerdict::Older { .. } | SnapshotVerdict::DoesNotBridge { .. } => {
                         self.record.report.snapshots_refused += 1;
@@ -154,7 +192,11 @@ impl Lane {
     }
 
     fn side(&self, (price, qty): (&str, &str)) -> Result<Level, Fault> {
-        if side_is_empty((price, qty))? { Ok(Level::default()) } else { self.level(price, qty) }
+        if side_is_empty((price, qty))? {
+            Ok(Level::default())
+        } else {
+            self.level(price, qty)
+        }
     }
 
     /// The report at the end.
@@ -181,7 +223,9 @@ impl Lane {
             ));
         }
         if lost > 0 {
-            report.notes.push(format!("{lost} updates without a snapshot were not kept"));
+            report
+                .notes
+                .push(format!("{lost} updates without a snapshot were not kept"));
         }
         report
     }
@@ -189,7 +233,11 @@ impl Lane {
 
 impl Record {
     fn push(
-        &mut self, event: &Event<'_>, place: &Place<'_>, tape: &mut Tape, counts: &mut Counts,
+        &mut self,
+        event: &Event<'_>,
+        place: &Place<'_>,
+        tape: &mut Tape,
+        counts: &mut Counts,
     ) -> Result<(), Stop> {
         let kind = tape.push(place.stamp_ns, event).map_err(Stop::Import)?;
         *counts.entry(kind.name()).or_default() += 1;
@@ -209,11 +257,16 @@ impl Record {
 
     /// What the engine makes of the book after a frame.
     fn look_at_book(&mut self, instrument: InstrumentId, place: &Place<'_>, tape: &Tape) {
-        let Ok(instrument) = tape.market.instrument(instrument) else { return };
+        let Ok(instrument) = tape.market.instrument(instrument) else {
+            return;
+        };
         if instrument.book().is_some() {
             self.book_lost = false;
             if let Some(top) = instrument.top() {
-                let known = tape.reaches.get(&instrument.id()).is_none_or(|reach| reach.holds(&top));
+                let known = tape
+                    .reaches
+                    .get(&instrument.id())
+                    .is_none_or(|reach| reach.holds(&top));
                 self.report.states_beyond_snapshot += u64::from(!known);
                 self.agreement.book(instrument.book_last_id(), top);
             }
@@ -225,7 +278,11 @@ impl Record {
             self.report.gaps += 1;
             if self.report.first_gaps.len() < GAPS_SHOWN {
                 let reason = describe(instrument.book_trust());
-                self.report.first_gaps.push(GapReport { file: place.file.to_owned(), line: place.line, reason });
+                self.report.first_gaps.push(GapReport {
+                    file: place.file.to_owned(),
+                    line: place.line,
+                    reason,
+                });
             }
         }
     }
@@ -272,10 +329,23 @@ pub(super) struct Routed<'a> {
 impl OpenFrame {
     /// Takes a row: a level joins the open frame or begins one; anything else goes to its lane.
     pub(super) fn take(
-        &mut self, routed: &Routed<'_>, place: &Place<'_>, lanes: &mut [Lane], tape: &mut Tape, counts: &mut Counts,
+        &mut self,
+        routed: &Routed<'_>,
+        place: &Place<'_>,
+        lanes: &mut [Lane],
+        tape: &mut Tape,
+        counts: &mut Counts,
     ) -> Result<(), Stop> {
-        let Some(lane) = lanes.get_mut(routed.lane) else { return Ok(()) };
-        let Content::Level { key, side, price, qty } = &routed.row.content else {
+        let Some(lane) = lanes.get_mut(routed.lane) else {
+            return Ok(());
+        };
+        let Content::Level {
+            key,
+            side,
+            price,
+            qty,
+        } = &routed.row.content
+        else {
             return lane.take(&routed.row.content, place, tape, counts);
         };
         let level = lane.level(price, qty)?;
@@ -316,10 +386,18 @@ impl OpenFrame {
 
     /// Puts the open frame on the tape.
     pub(super) fn close(
-        &mut self, file: &str, lanes: &mut [Lane], tape: &mut Tape, counts: &mut Counts,
+        &mut self,
+        file: &str,
+        lanes: &mut [Lane],
+        tape: &mut Tape,
+        counts: &mut Counts,
     ) -> Result<(), Stop> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let Some(lane) = lanes.get_mut(open.lane) else { return Ok(()) };
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
+        let Some(lane) = lanes.get_mut(open.lane) else {
+            return Ok(());
+        };
         let header = BookHeader {
             instrument: lane.instrument,
             bids: self.bids.len() as u32,
@@ -328,12 +406,28 @@ impl OpenFrame {
             venue_time_ns: open.key.venue_time_ns,
             first_id: open.key.id,
             last_id: open.key.id,
-            previous_id: if open.key.snapshot { 0 } else { open.key.previous_id },
+            previous_id: if open.key.snapshot {
+                0
+            } else {
+                open.key.previous_id
+            },
         };
-        let update = BookUpdate { header: &header, bids: &self.bids, asks: &self.asks };
-        let event = if open.key.snapshot { Event::BookSnapshot(update) } else { Event::BookDelta(update) };
+        let update = BookUpdate {
+            header: &header,
+            bids: &self.bids,
+            asks: &self.asks,
+        };
+        let event = if open.key.snapshot {
+            Event::BookSnapshot(update)
+        } else {
+            Event::BookDelta(update)
+        };
         lane.record.report.updates += u64::from(!open.key.snapshot);
-        let place = Place { file, line: open.line, stamp_ns: open.stamp_ns };
+        let place = Place {
+            file,
+            line: open.line,
+            stamp_ns: open.stamp_ns,
+        };
         let pushed = lane.record.push(&event, &place, tape, counts);
         self.bids.clear();
         self.asks.clear();

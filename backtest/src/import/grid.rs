@@ -17,13 +17,18 @@ pub(super) struct Plain {
 pub(super) fn plain(text: &str) -> Result<Plain, NumberError> {
     let not_a_number = || NumberError::NotANumber(text.chars().take(40).collect());
     let (digits, exponent) = split_exponent(text)?;
-    let (negative, digits) = digits.strip_prefix('-').map_or((false, digits), |rest| (true, rest));
+    let (negative, digits) = digits
+        .strip_prefix('-')
+        .map_or((false, digits), |rest| (true, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     if whole.len() + fraction.len() == 0 {
         return Err(not_a_number());
     }
     let fraction = fraction.trim_end_matches('0');
-    let (mut mantissa, mut decimals) = (0i128, i64::try_from(fraction.len()).unwrap_or(i64::MAX) - exponent);
+    let (mut mantissa, mut decimals) = (
+        0i128,
+        i64::try_from(fraction.len()).unwrap_or(i64::MAX) - exponent,
+    );
     for byte in whole.bytes().chain(fraction.bytes()) {
         if !byte.is_ascii_digit() {
             return Err(not_a_number());
@@ -34,7 +39,10 @@ pub(super) fn plain(text: &str) -> Result<Plain, NumberError> {
             .ok_or(NumberError::Overflow { what: "number" })?;
     }
     if mantissa == 0 {
-        return Ok(Plain { mantissa: 0, decimals: 0 });
+        return Ok(Plain {
+            mantissa: 0,
+            decimals: 0,
+        });
     }
     while decimals > 0 && mantissa % 10 == 0 {
         mantissa /= 10;
@@ -47,17 +55,32 @@ pub(super) fn plain(text: &str) -> Result<Plain, NumberError> {
             .ok_or(NumberError::Overflow { what: "number" })?;
         decimals = 0;
     }
-    let decimals = u32::try_from(decimals).ok().filter(|d| *d <= DECIMALS_MAX).ok_or_else(|| NumberError::Inexact {
-        value: text.chars().take(40).collect(),
-        decimals: DECIMALS_MAX,
-    })?;
-    Ok(Plain { mantissa: if negative { -mantissa } else { mantissa }, decimals })
+    let decimals = u32::try_from(decimals)
+        .ok()
+        .filter(|d| *d <= DECIMALS_MAX)
+        .ok_or_else(|| NumberError::Inexact {
+            value: text.chars().take(40).collect(),
+            decimals: DECIMALS_MAX,
+        })?;
+    Ok(Plain {
+        mantissa: if negative { -mantissa } else { mantissa },
+        decimals,
+    })
 }
 
 fn split_exponent(text: &str) -> Result<(&str, i64), NumberError> {
-    let Some(at) = text.find(['e', 'E']) else { return Ok((text, 0)) };
-    let (digits, exponent) = (text.get(..at).unwrap_or(""), text.get(at + 1..).unwrap_or(""));
-    match exponent.strip_prefix('+').unwrap_or(exponent).parse::<i64>() {
+    let Some(at) = text.find(['e', 'E']) else {
+        return Ok((text, 0));
+    };
+    let (digits, exponent) = (
+        text.get(..at).unwrap_or(""),
+        text.get(at + 1..).unwrap_or(""),
+    );
+    match exponent
+        .strip_prefix('+')
+        .unwrap_or(exponent)
+        .parse::<i64>()
+    {
         Ok(exponent) if exponent.abs() <= 40 => Ok((digits, exponent)),
         _ => Err(NumberError::NotANumber(text.chars().take(40).collect())),
     }
@@ -73,9 +96,16 @@ fn without_exponent(text: &str) -> Result<Cow<'_, str>, NumberError> {
         return Ok(Cow::Borrowed(text));
     }
     let Plain { mantissa, decimals } = plain(text)?;
-    let digits = format!("{:0>width$}", mantissa.unsigned_abs(), width = decimals as usize + 1);
+    let digits = format!(
+        "{:0>width$}",
+        mantissa.unsigned_abs(),
+        width = decimals as usize + 1
+    );
     let (whole, fraction) = digits.split_at(digits.len() - decimals as usize);
-    Ok(Cow::Owned(format!("{}{whole}.{fraction}0", if mantissa < 0 { "-" } else { "" })))
+    Ok(Cow::Owned(format!(
+        "{}{whole}.{fraction}0",
+        if mantissa < 0 { "-" } else { "" }
+    )))
 }
 
 /// What the numbers seen so far have in common.
@@ -90,18 +120,32 @@ pub(super) struct Grid {
 
 impl Grid {
     /// Takes a number. With `fixed` decimals it must fit those.
-    pub(super) fn add(&mut self, number: Plain, text: &str, fixed: Option<u8>) -> Result<(), Fault> {
+    pub(super) fn add(
+        &mut self,
+        number: Plain,
+        text: &str,
+        fixed: Option<u8>,
+    ) -> Result<(), Fault> {
         if let Some(fixed) = fixed.map(u32::from) {
             if number.decimals > fixed {
-                return Err(Fault::new("", text, format!("more than the instrument's {fixed} decimals")));
+                return Err(Fault::new(
+                    "",
+                    text,
+                    format!("more than the instrument's {fixed} decimals"),
+                ));
             }
             self.refine(fixed);
         }
         self.refine(number.decimals);
-        let value = pow10(self.decimals - number.decimals).and_then(|unit| number.mantissa.checked_mul(unit));
+        let value = pow10(self.decimals - number.decimals)
+            .and_then(|unit| number.mantissa.checked_mul(unit));
         let value = value.filter(|v| i64::try_from(*v).is_ok());
         let Some(value) = value else {
-            return Err(Fault::new("", text, format!("too large for an integer of {} decimals", self.decimals)));
+            return Err(Fault::new(
+                "",
+                text,
+                format!("too large for an integer of {} decimals", self.decimals),
+            ));
         };
         self.largest = self.largest.max(value);
         self.count += u64::from(value != 0);
@@ -112,10 +156,19 @@ impl Grid {
     }
 
     /// Takes the numbers of another grid.
-    pub(super) fn merge(&mut self, mut other: Grid, field: &'static str, fixed: Option<u8>) -> Result<(), Fault> {
+    pub(super) fn merge(
+        &mut self,
+        mut other: Grid,
+        field: &'static str,
+        fixed: Option<u8>,
+    ) -> Result<(), Fault> {
         if let Some(fixed) = fixed.filter(|fixed| other.decimals > u32::from(*fixed)) {
             let why = format!("a number there has more than the instrument's {fixed} decimals");
-            return Err(Fault::new(field, &format!("{} decimals", other.decimals), why));
+            return Err(Fault::new(
+                field,
+                &format!("{} decimals", other.decimals),
+                why,
+            ));
         }
         self.refine(other.decimals);
         other.refine(self.decimals);
@@ -126,7 +179,11 @@ impl Grid {
     }
 
     fn refine(&mut self, decimals: u32) {
-        if let Some(unit) = decimals.checked_sub(self.decimals).filter(|more| *more > 0).and_then(pow10) {
+        if let Some(unit) = decimals
+            .checked_sub(self.decimals)
+            .filter(|more| *more > 0)
+            .and_then(pow10)
+        {
             self.divisor = self.divisor.saturating_mul(unit);
             self.largest = self.largest.saturating_mul(unit);
             self.decimals = decimals;
@@ -146,7 +203,9 @@ impl Grid {
         if self.count < NUMBERS_MIN {
             return None;
         }
-        i64::try_from(self.divisor.checked_mul(unit)?).ok().filter(|step| *step > 0)
+        i64::try_from(self.divisor.checked_mul(unit)?)
+            .ok()
+            .filter(|step| *step > 0)
     }
 }
 

@@ -46,31 +46,68 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path) -> Result<Self, ImportError> {
-        let failed = |source| ImportError::Read { path: path.to_path_buf(), source };
+        let failed = |source| ImportError::Read {
+            path: path.to_path_buf(),
+            source,
+        };
         let file = File::open(path).map_err(failed)?;
-        let meter = Rc::new(RefCell::new(Meter { bytes: 0, hasher: blake3::Hasher::new() }));
-        let mut plain = BufReader::with_capacity(BUFFER_BYTES, Metered { file, meter: meter.clone() });
+        let meter = Rc::new(RefCell::new(Meter {
+            bytes: 0,
+            hasher: blake3::Hasher::new(),
+        }));
+        let mut plain = BufReader::with_capacity(
+            BUFFER_BYTES,
+            Metered {
+                file,
+                meter: meter.clone(),
+            },
+        );
         let gzip = plain.fill_buf().map_err(failed)?.starts_with(&GZIP_MAGIC);
         let reader: Box<dyn BufRead> = if gzip {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(plain)))
+            Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                MultiGzDecoder::new(plain),
+            ))
         } else {
             Box::new(plain)
         };
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { path: path.to_path_buf(), name, reader, gzip, meter, line: Vec::new(), number: 0 })
+        let name = path
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            path: path.to_path_buf(),
+            name,
+            reader,
+            gzip,
+            meter,
+            line: Vec::new(),
+            number: 0,
+        })
     }
 
     /// Goes to the next line; false at the end.
     pub(super) fn advance(&mut self) -> Result<bool, ImportError> {
         self.line.clear();
         let limit = LINE_BYTES_MAX as u64 + 1;
-        let read = (&mut self.reader).take(limit).read_until(b'\n', &mut self.line);
+        let read = (&mut self.reader)
+            .take(limit)
+            .read_until(b'\n', &mut self.line);
         if let Err(source) = read {
-            let damaged = matches!(source.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput);
+            let damaged = matches!(
+                source.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput
+            );
             return Err(if self.gzip && damaged {
-                ImportError::Gzip { path: self.path.clone(), bytes: self.bytes(), why: source.to_string() }
+                ImportError::Gzip {
+                    path: self.path.clone(),
+                    bytes: self.bytes(),
+                    why: source.to_string(),
+                }
             } else {
-                ImportError::Read { path: self.path.clone(), source }
+                ImportError::Read {
+                    path: self.path.clone(),
+                    source,
+                }
             });
         }
         if self.line.is_empty() {
@@ -84,7 +121,11 @@ impl Lines {
                 limit: LINE_BYTES_MAX,
             });
         }
-        while self.line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        while self
+            .line
+            .last()
+            .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+        {
             self.line.pop();
         }
         if self.number == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
@@ -100,7 +141,11 @@ impl Lines {
 
     /// The line as far as it can be shown.
     pub(super) fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.line).chars().take(60).flat_map(char::escape_debug).collect()
+        String::from_utf8_lossy(&self.line)
+            .chars()
+            .take(60)
+            .flat_map(char::escape_debug)
+            .collect()
     }
 
     pub(super) const fn number(&self) -> u64 {

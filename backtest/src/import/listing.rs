@@ -8,7 +8,8 @@ use rust_decimal::Decimal;
 
 /// Quote currencies that symbols without a separator end with, longer ones first.
 const QUOTES: [&str; 16] = [
-    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "KRW", "TRY", "BRL", "BTC", "ETH", "BNB", "DAI",
+    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "KRW", "TRY", "BRL",
+    "BTC", "ETH", "BNB", "DAI",
 ];
 
 pub(super) fn instrument_type(venue: &str) -> InstrumentType {
@@ -27,11 +28,26 @@ pub(super) fn instrument_type(venue: &str) -> InstrumentType {
 pub(super) fn currencies(venue: &str, symbol: &str) -> (String, String) {
     let upper = symbol.to_ascii_uppercase();
     if instrument_type(venue) == InstrumentType::Binary {
-        return (upper, if venue.contains("polymarket") { "USDC" } else { "USD" }.to_owned());
+        return (
+            upper,
+            if venue.contains("polymarket") {
+                "USDC"
+            } else {
+                "USD"
+            }
+            .to_owned(),
+        );
     }
-    if let Some((first, second)) = upper.split_once(['-', '/', '_']).filter(|(a, b)| !a.is_empty() && !b.is_empty()) {
+    if let Some((first, second)) = upper
+        .split_once(['-', '/', '_'])
+        .filter(|(a, b)| !a.is_empty() && !b.is_empty())
+    {
         // Upbit names the quote first: KRW-BTC.
-        let (base, quote) = if venue == "upbit" { (second, first) } else { (first, second) };
+        let (base, quote) = if venue == "upbit" {
+            (second, first)
+        } else {
+            (first, second)
+        };
         return (base.to_owned(), quote.to_owned());
     }
     for quote in QUOTES {
@@ -46,7 +62,10 @@ pub(super) fn currencies(venue: &str, symbol: &str) -> (String, String) {
 /// The fees of a new instrument: the venue's public base tier, or what the command gives. `None` where neither is known:
 /// no schedule in force means no trading.
 pub(super) fn fees(
-    instrument: InstrumentId, venue: &str, maker: Option<Decimal>, taker: Option<Decimal>,
+    instrument: InstrumentId,
+    venue: &str,
+    maker: Option<Decimal>,
+    taker: Option<Decimal>,
 ) -> Option<FeeSchedule> {
     let rate = |mantissa| Decimal::new(mantissa, 4);
     let base = match venue {
@@ -63,7 +82,10 @@ pub(super) fn fees(
         effective_from: Nanos(0),
         maker: FeeFormula::Notional { rate: maker_rate },
         taker: FeeFormula::Notional { rate: taker_rate },
-        rounding: Rounding { decimals: 8, mode: RoundingMode::Up },
+        rounding: Rounding {
+            decimals: 8,
+            mode: RoundingMode::Up,
+        },
         source: if given { "given" } else { "assumed" }.to_owned(),
     })
 }

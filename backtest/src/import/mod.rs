@@ -28,5 +28,6 @@ pub use lines::LINE_BYTES_MAX;
 pub use options::{Format, ImportOptions, Progress};
 pub use pass::run;
 pub use report::{
-    AgreementReport, Disagreement, FileReport, GapReport, ImportReport, InstrumentReport, RejectReport,
+    AgreementReport, Disagreement, FileReport, GapReport, ImportReport, InstrumentReport,
+    RejectReport,
 };

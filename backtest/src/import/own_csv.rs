@@ -12,7 +12,17 @@ const TIMES: [(&str, TimeUnit); 4] = [
     ("ts", TimeUnit::Text),
 ];
 const NAMES: [&str; 12] = [
-    "type", "venue", "symbol", "id", "previous_id", "side", "price", "qty", "bid_price", "bid_qty", "ask_price",
+    "type",
+    "venue",
+    "symbol",
+    "id",
+    "previous_id",
+    "side",
+    "price",
+    "qty",
+    "bid_price",
+    "bid_qty",
+    "ask_price",
     "ask_qty",
 ];
 // Places in NAMES.
@@ -40,24 +50,34 @@ pub(super) struct Columns {
 
 /// Whether a first line is this format's header.
 pub(super) fn is_header(line: &str) -> bool {
-    let has = |name| line.split(',').any(|column| column.trim().trim_matches('"') == name);
+    let has = |name| {
+        line.split(',')
+            .any(|column| column.trim().trim_matches('"') == name)
+    };
     has("type") && has("venue") && has("symbol")
 }
 
 /// A column, and why the header can't have it.
 pub(super) fn read_header(line: &str) -> Result<Columns, (String, &'static str)> {
     let mut fields = Vec::new();
-    split(line, &mut fields).map_err(|_| (line.chars().take(60).collect(), "does not read as a header"))?;
-    let mut columns =
-        Columns { time: (0, TimeUnit::Text), time_name: "", places: [None; NAMES.len()], count: fields.len() };
+    split(line, &mut fields)
+        .map_err(|_| (line.chars().take(60).collect(), "does not read as a header"))?;
+    let mut columns = Columns {
+        time: (0, TimeUnit::Text),
+        time_name: "",
+        places: [None; NAMES.len()],
+        count: fields.len(),
+    };
     for (place, field) in fields.iter().enumerate() {
         if let Some((name, unit)) = TIMES.iter().find(|(name, _)| name == field) {
             if !columns.time_name.is_empty() {
                 return Err(((*field).to_owned(), "is a second time"));
             }
             (columns.time, columns.time_name) = ((place, *unit), name);
-        } else if let Some(slot) =
-            NAMES.iter().position(|name| name == field).and_then(|known| columns.places.get_mut(known))
+        } else if let Some(slot) = NAMES
+            .iter()
+            .position(|name| name == field)
+            .and_then(|known| columns.places.get_mut(known))
         {
             if slot.replace(place).is_some() {
                 return Err(((*field).to_owned(), "stands twice"));
@@ -71,7 +91,10 @@ pub(super) fn read_header(line: &str) -> Result<Columns, (String, &'static str)>
     }
     for required in [TYPE, VENUE, SYMBOL] {
         if columns.places.get(required).copied().flatten().is_none() {
-            return Err((NAMES.get(required).copied().unwrap_or_default().to_owned(), "is missing"));
+            return Err((
+                NAMES.get(required).copied().unwrap_or_default().to_owned(),
+                "is missing",
+            ));
         }
     }
     Ok(columns)
@@ -81,23 +104,46 @@ impl Columns {
     pub(super) fn stamp(&self, line: &str) -> Option<u64> {
         let mut fields = Vec::new();
         split(line, &mut fields).ok()?;
-        self.time.1.read(self.time_name, fields.get(self.time.0)?).ok()
+        self.time
+            .1
+            .read(self.time_name, fields.get(self.time.0)?)
+            .ok()
     }
 
     pub(super) fn row<'a>(&self, venue: Option<&'a str>, line: &'a str) -> Result<Row<'a>, Fault> {
         let mut fields = Vec::with_capacity(self.count);
         split(line, &mut fields)?;
         if fields.len() != self.count {
-            return Err(Fault::new("line", line, format!("{} fields where the header has {}", fields.len(), self.count)));
+            return Err(Fault::new(
+                "line",
+                line,
+                format!(
+                    "{} fields where the header has {}",
+                    fields.len(),
+                    self.count
+                ),
+            ));
         }
         let get = |name: usize| {
-            self.places.get(name).copied().flatten().and_then(|place| fields.get(place).copied()).unwrap_or("")
+            self.places
+                .get(name)
+                .copied()
+                .flatten()
+                .and_then(|place| fields.get(place).copied())
+                .unwrap_or("")
         };
         let need = |name: usize| match get(name) {
-            "" => Err(Fault::new(NAMES.get(name).copied().unwrap_or_default(), "", "expected a value")),
+            "" => Err(Fault::new(
+                NAMES.get(name).copied().unwrap_or_default(),
+                "",
+                "expected a value",
+            )),
             value => Ok(value),
         };
-        let stamp_ns = self.time.1.read(self.time_name, fields.get(self.time.0).copied().unwrap_or(""))?;
+        let stamp_ns = self.time.1.read(
+            self.time_name,
+            fields.get(self.time.0).copied().unwrap_or(""),
+        )?;
         let own_id = id("id", get(ID))?;
         let content = match need(TYPE)? {
             "quote" => Content::Quote {
@@ -115,7 +161,13 @@ impl Columns {
                     "buy" => Aggressor::Buyer,
                     "sell" => Aggressor::Seller,
                     "" => Aggressor::Unknown,
-                    other => return Err(Fault::new("side", other, "expected buy, sell or nothing for a trade")),
+                    other => {
+                        return Err(Fault::new(
+                            "side",
+                            other,
+                            "expected buy, sell or nothing for a trade",
+                        ));
+                    }
                 },
             },
             kind @ ("book" | "book_snapshot") => Content::Level {
@@ -129,13 +181,30 @@ impl Columns {
                 side: match need(SIDE)? {
                     "bid" => Side::Buy,
                     "ask" => Side::Sell,
-                    other => return Err(Fault::new("side", other, "expected bid or ask for a book level")),
+                    other => {
+                        return Err(Fault::new(
+                            "side",
+                            other,
+                            "expected bid or ask for a book level",
+                        ));
+                    }
                 },
                 price: need(PRICE)?,
                 qty: need(QTY)?,
             },
-            other => return Err(Fault::new("type", other, "expected quote, trade, book_snapshot or book")),
+            other => {
+                return Err(Fault::new(
+                    "type",
+                    other,
+                    "expected quote, trade, book_snapshot or book",
+                ));
+            }
         };
-        Ok(Row { stamp_ns, venue: venue.map_or_else(|| need(VENUE), Ok)?, symbol: Some(need(SYMBOL)?), content })
+        Ok(Row {
+            stamp_ns,
+            venue: venue.map_or_else(|| need(VENUE), Ok)?,
+            symbol: Some(need(SYMBOL)?),
+            content,
+        })
     }
 }

@@ -21,12 +21,18 @@ const REJECTS_SHOWN: usize = 3;
 /// # Errors
 /// [`ImportError`]; the journal is as it was before, but for [`ImportError::Changed`] and a full disk while an existing
 /// journal goes on.
-pub fn run(options: &ImportOptions, progress: &mut dyn FnMut(&Progress)) -> Result<ImportReport, ImportError> {
+pub fn run(
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<ImportReport, ImportError> {
     if options.files.is_empty() {
         return Err(ImportError::NoFiles);
     }
     let existing = Existing::read(&options.journal)?;
-    let mut done = Progress { bytes_total: bytes_of(&options.files).saturating_mul(2), ..Progress::default() };
+    let mut done = Progress {
+        bytes_total: bytes_of(&options.files).saturating_mul(2),
+        ..Progress::default()
+    };
     let survey = survey(options, &existing, &mut done, progress)?;
     let mut import = Import::begin(options, existing, &survey)?;
     import.data(options, &mut done, progress)?;
@@ -34,11 +40,18 @@ pub fn run(options: &ImportOptions, progress: &mut dyn FnMut(&Progress)) -> Resu
 }
 
 fn bytes_of(files: &[PathBuf]) -> u64 {
-    files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum()
+    files
+        .iter()
+        .filter_map(|path| std::fs::metadata(path).ok())
+        .map(|meta| meta.len())
+        .sum()
 }
 
 fn survey(
-    options: &ImportOptions, existing: &Existing, done: &mut Progress, progress: &mut dyn FnMut(&Progress),
+    options: &ImportOptions,
+    existing: &Existing,
+    done: &mut Progress,
+    progress: &mut dyn FnMut(&Progress),
 ) -> Result<Survey, ImportError> {
     let mut survey = Survey::default();
     for path in &options.files {
@@ -48,14 +61,23 @@ fn survey(
             done.bytes_done = before + lines.bytes();
             progress(done);
         })?;
-        let Some((file, others)) = survey.files.split_last() else { continue };
+        let Some((file, others)) = survey.files.split_last() else {
+            continue;
+        };
         let twice = others.iter().any(|other| other.identity == file.identity);
         if twice || existing.sources.contains(&file.identity) {
-            return Err(ImportError::AlreadyImported { path: path.clone(), identity: file.identity.clone() });
+            return Err(ImportError::AlreadyImported {
+                path: path.clone(),
+                identity: file.identity.clone(),
+            });
         }
         if file.first_ns < existing.last_ns && !options.lenient {
             let (first_ns, journal_ns) = (file.first_ns, existing.last_ns);
-            return Err(ImportError::BeforeJournalEnd { path: path.clone(), first_ns, journal_ns });
+            return Err(ImportError::BeforeJournalEnd {
+                path: path.clone(),
+                first_ns,
+                journal_ns,
+            });
         }
     }
     Ok(survey)
@@ -79,7 +101,9 @@ impl Source {
                 Some(text) if text.trim().is_empty() => {}
                 text => {
                     let before = self.next_ns.unwrap_or(0);
-                    let stamp = text.and_then(|text| self.decoder.stamp(text)).unwrap_or(before);
+                    let stamp = text
+                        .and_then(|text| self.decoder.stamp(text))
+                        .unwrap_or(before);
                     self.next_ns = Some(stamp.max(before));
                     return Ok(());
                 }
@@ -87,28 +111,43 @@ impl Source {
         }
         self.next_ns = None;
         if self.lines.identity() != self.identity {
-            return Err(ImportError::Changed { path: self.lines.path().to_path_buf() });
+            return Err(ImportError::Changed {
+                path: self.lines.path().to_path_buf(),
+            });
         }
         Ok(())
     }
 }
 
 /// Counts a line that is left out, or refuses the import for it.
-fn reject(report: &mut FileReport, line: u64, fault: Fault, lenient: bool) -> Result<(), ImportError> {
+fn reject(
+    report: &mut FileReport,
+    line: u64,
+    fault: Fault,
+    lenient: bool,
+) -> Result<(), ImportError> {
     let reason = format!("field '{}': {}", fault.field, fault.why);
     let reject: Reject = fault.at(&report.name, line);
     if !lenient {
         return Err(ImportError::Reject(reject));
     }
     let example = format!("line {line}: '{}'", reject.value);
-    match report.rejects.iter_mut().find(|known| known.reason == reason) {
+    match report
+        .rejects
+        .iter_mut()
+        .find(|known| known.reason == reason)
+    {
         Some(known) => {
             known.count += 1;
             if known.examples.len() < REJECTS_SHOWN {
                 known.examples.push(example);
             }
         }
-        None => report.rejects.push(RejectReport { reason, count: 1, examples: vec![example] }),
+        None => report.rejects.push(RejectReport {
+            reason,
+            count: 1,
+            examples: vec![example],
+        }),
     }
     Ok(())
 }
@@ -126,9 +165,17 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     /// Begins the journal: where the data come from, then each instrument that is new.
-    fn begin(options: &ImportOptions, existing: Existing, survey: &'a Survey) -> Result<Self, ImportError> {
+    fn begin(
+        options: &ImportOptions,
+        existing: Existing,
+        survey: &'a Survey,
+    ) -> Result<Self, ImportError> {
         // Everything that can be refused is refused before the journal is touched.
-        let decimals = survey.listings.iter().map(|listing| listing.decimals()).collect::<Result<Vec<_>, _>>()?;
+        let decimals = survey
+            .listings
+            .iter()
+            .map(|listing| listing.decimals())
+            .collect::<Result<Vec<_>, _>>()?;
         let (mut sources, mut reports) = (Vec::new(), Vec::new());
         for (path, surveyed) in options.files.iter().zip(&survey.files) {
             let mut lines = Lines::open(path)?;
@@ -148,19 +195,43 @@ impl<'a> Import<'a> {
                 identity: surveyed.identity.clone(),
                 ..FileReport::default()
             });
-            let stamp = lines.text().and_then(|text| decoder.stamp(text)).unwrap_or(0);
+            let stamp = lines
+                .text()
+                .and_then(|text| decoder.stamp(text))
+                .unwrap_or(0);
             let (identity, only) = (surveyed.identity.clone(), surveyed.only);
-            let mut source = Source { lines, decoder, next_ns: Some(stamp), identity, only };
+            let mut source = Source {
+                lines,
+                decoder,
+                next_ns: Some(stamp),
+                identity,
+                only,
+            };
             if has_header {
                 source.advance()?;
             }
             sources.push(source);
         }
 
-        let first_ns = survey.files.iter().map(|file| file.first_ns).min().unwrap_or(0).max(existing.last_ns);
+        let first_ns = survey
+            .files
+            .iter()
+            .map(|file| file.first_ns)
+            .min()
+            .unwrap_or(0)
+            .max(existing.last_ns);
         let tape = Tape::open(&options.journal, existing)?;
         let (lanes, ids) = (Vec::new(), Vec::new());
-        let mut import = Self { survey, sources, reports, lanes, ids, tape, open: OpenFrame::default(), first_ns };
+        let mut import = Self {
+            survey,
+            sources,
+            reports,
+            lanes,
+            ids,
+            tape,
+            open: OpenFrame::default(),
+            first_ns,
+        };
         for report in &mut import.reports {
             let source = DataSource {
                 name: report.name.clone(),
@@ -168,34 +239,49 @@ impl<'a> Import<'a> {
                 identity: report.identity.clone(),
                 generated: false,
             };
-            import.tape.push(first_ns, &Event::DataSource(Box::new(source)))?;
+            import
+                .tape
+                .push(first_ns, &Event::DataSource(Box::new(source)))?;
             report.frames.insert(Kind::DataSource.name(), 1);
         }
         for (listing, decimals) in survey.listings.iter().zip(decimals) {
             let known = import.tape.market.find(&listing.name());
-            let id = known.map_or(InstrumentId(import.tape.market.instruments().len() as u32), |known| known.id());
+            let id = known.map_or(
+                InstrumentId(import.tape.market.instruments().len() as u32),
+                |known| known.id(),
+            );
             let rules_known = known.and_then(|known| known.rules_at(Nanos(first_ns)).copied());
             let from = Nanos(if known.is_some() { first_ns } else { 0 });
             if known.is_none() {
                 let definition = listing.definition(id, decimals);
-                import.tape.push(first_ns, &Event::InstrumentDefined(Box::new(definition)))?;
+                import
+                    .tape
+                    .push(first_ns, &Event::InstrumentDefined(Box::new(definition)))?;
             }
             if let Some(rules) = listing.rules(id, decimals, rules_known.as_ref(), from) {
                 import.tape.push(first_ns, &Event::TradingRules(rules))?;
             }
             let instrument = |tape: &Tape| {
                 let sequence = tape.last_sequence;
-                tape.market.instrument(id).cloned().map_err(|source| ImportError::Engine { sequence, source })
+                tape.market
+                    .instrument(id)
+                    .cloned()
+                    .map_err(|source| ImportError::Engine { sequence, source })
             };
             let defined = instrument(&import.tape)?;
             if defined.fees_at(Nanos(first_ns)).is_none()
                 && let Some(fees) = listing.fees(id, options)
             {
-                import.tape.push(first_ns, &Event::FeeSchedule(Box::new(fees)))?;
+                import
+                    .tape
+                    .push(first_ns, &Event::FeeSchedule(Box::new(fees)))?;
             }
-            let (tick, lot) =
-                defined.rules_at(Nanos(first_ns)).map_or_else(Default::default, |r| (r.tick_size, r.lot_size));
-            import.lanes.push(Lane::new(&defined, listing.product, tick, lot));
+            let (tick, lot) = defined
+                .rules_at(Nanos(first_ns))
+                .map_or_else(Default::default, |r| (r.tick_size, r.lot_size));
+            import
+                .lanes
+                .push(Lane::new(&defined, listing.product, tick, lot));
             import.ids.push(id);
         }
         Ok(import)
@@ -203,11 +289,19 @@ impl<'a> Import<'a> {
 
     /// The data of all files, merged by time; files with the same time come in the order given.
     fn data(
-        &mut self, options: &ImportOptions, done: &mut Progress, progress: &mut dyn FnMut(&Progress),
+        &mut self,
+        options: &ImportOptions,
+        done: &mut Progress,
+        progress: &mut dyn FnMut(&Progress),
     ) -> Result<(), ImportError> {
         let (before, mut lines) = (done.bytes_done, 0u64);
         loop {
-            let next = self.sources.iter().enumerate().filter_map(|(file, s)| Some((s.next_ns?, file))).min();
+            let next = self
+                .sources
+                .iter()
+                .enumerate()
+                .filter_map(|(file, s)| Some((s.next_ns?, file)))
+                .min();
             let Some((_, file)) = next else { break };
             self.line(options.lenient, file)?;
             lines += 1;
@@ -222,18 +316,37 @@ impl<'a> Import<'a> {
                 if let Some(source) = self.sources.get(file) {
                     source.lines.name().clone_into(&mut done.file);
                 }
-                done.bytes_done = before + self.sources.iter().map(|s| s.lines.bytes()).sum::<u64>();
+                done.bytes_done =
+                    before + self.sources.iter().map(|s| s.lines.bytes()).sum::<u64>();
                 done.frames = self.tape.frames;
                 progress(done);
             }
         }
-        let Self { reports, lanes, tape, open, .. } = self;
-        open.file().map_or(Ok(()), |owner| close_frame(open, owner, reports, lanes, tape))
+        let Self {
+            reports,
+            lanes,
+            tape,
+            open,
+            ..
+        } = self;
+        open.file().map_or(Ok(()), |owner| {
+            close_frame(open, owner, reports, lanes, tape)
+        })
     }
 
     fn line(&mut self, lenient: bool, file: usize) -> Result<(), ImportError> {
-        let Self { survey, sources, reports, lanes, tape, open, .. } = self;
-        let (Some(source), Some(report)) = (sources.get(file), reports.get_mut(file)) else { return Ok(()) };
+        let Self {
+            survey,
+            sources,
+            reports,
+            lanes,
+            tape,
+            open,
+            ..
+        } = self;
+        let (Some(source), Some(report)) = (sources.get(file), reports.get_mut(file)) else {
+            return Ok(());
+        };
         let line = source.lines.number();
         let checked = read(&source.decoder, &source.lines).and_then(|row| {
             // A strict import has checked them all in the first pass.
@@ -254,13 +367,25 @@ impl<'a> Import<'a> {
             Some(symbol) => survey.find(row.venue, symbol),
             None => source.only,
         };
-        let Some(lane) = lane else { return reject(report, line, anonymous_fault(0), lenient) };
-        let routed = Routed { row: &row, lane, file };
+        let Some(lane) = lane else {
+            return reject(report, line, anonymous_fault(0), lenient);
+        };
+        let routed = Routed {
+            row: &row,
+            lane,
+            file,
+        };
         if let Some(owner) = open.closes_before(&routed) {
             close_frame(open, owner, reports, lanes, tape)?;
         }
-        let Some(report) = reports.get_mut(file) else { return Ok(()) };
-        let place = Place { file: source.lines.name(), line, stamp_ns: row.stamp_ns };
+        let Some(report) = reports.get_mut(file) else {
+            return Ok(());
+        };
+        let place = Place {
+            file: source.lines.name(),
+            line,
+            stamp_ns: row.stamp_ns,
+        };
         match open.take(&routed, &place, lanes, tape, &mut report.frames) {
             Ok(()) => Ok(()),
             Err(Stop::Import(error)) => Err(error),
@@ -274,8 +399,10 @@ impl<'a> Import<'a> {
         let (tape, mut instruments) = (self.tape, Vec::new());
         for (lane, id) in self.lanes.into_iter().zip(self.ids) {
             let sequence = tape.last_sequence;
-            let instrument =
-                tape.market.instrument(id).map_err(|source| ImportError::Engine { sequence, source })?;
+            let instrument = tape
+                .market
+                .instrument(id)
+                .map_err(|source| ImportError::Engine { sequence, source })?;
             instruments.push(lane.finish(instrument));
         }
         for (report, source) in self.reports.iter_mut().zip(&self.sources) {
@@ -295,9 +422,15 @@ impl<'a> Import<'a> {
 
 /// Puts the frame that `owner`'s level rows make on the tape.
 fn close_frame(
-    open: &mut OpenFrame, owner: usize, reports: &mut [FileReport], lanes: &mut [Lane], tape: &mut Tape,
+    open: &mut OpenFrame,
+    owner: usize,
+    reports: &mut [FileReport],
+    lanes: &mut [Lane],
+    tape: &mut Tape,
 ) -> Result<(), ImportError> {
-    let Some(report) = reports.get_mut(owner) else { return Ok(()) };
+    let Some(report) = reports.get_mut(owner) else {
+        return Ok(());
+    };
     match open.close(&report.name, lanes, tape, &mut report.frames) {
         Ok(()) => Ok(()),
         Err(Stop::Import(error)) => Err(error),

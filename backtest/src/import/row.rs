@@ -28,11 +28,27 @@ pub(super) struct FrameKey {
 
 pub(super) enum Content<'a> {
     /// A side without a price is empty text.
-    Quote { venue_time_ns: u64, update_id: u64, bid: (&'a str, &'a str), ask: (&'a str, &'a str) },
-    Trade { venue_time_ns: u64, trade_id: u64, price: &'a str, qty: &'a str, aggressor: Aggressor },
+    Quote {
+        venue_time_ns: u64,
+        update_id: u64,
+        bid: (&'a str, &'a str),
+        ask: (&'a str, &'a str),
+    },
+    Trade {
+        venue_time_ns: u64,
+        trade_id: u64,
+        price: &'a str,
+        qty: &'a str,
+        aggressor: Aggressor,
+    },
     Diff(DepthUpdate<'a>),
     Snapshot(DepthSnapshot<'a>),
-    Level { key: FrameKey, side: Side, price: &'a str, qty: &'a str },
+    Level {
+        key: FrameKey,
+        side: Side,
+        price: &'a str,
+        qty: &'a str,
+    },
     Ignored(&'static str),
 }
 
@@ -41,7 +57,11 @@ pub(super) const LEVELS_MAX: usize = 50_000;
 
 /// One level too many.
 pub(super) fn too_many_levels(field: &'static str) -> Fault {
-    Fault::new(field, "", format!("more than {LEVELS_MAX} levels in one snapshot or update"))
+    Fault::new(
+        field,
+        "",
+        format!("more than {LEVELS_MAX} levels in one snapshot or update"),
+    )
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,28 +72,46 @@ pub(super) enum Unit {
 
 impl Content<'_> {
     /// Checks every number and calls `each` with it.
-    pub(super) fn numbers(&self, each: &mut impl FnMut(Unit, Plain, &str) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn numbers(
+        &self,
+        each: &mut impl FnMut(Unit, Plain, &str) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let mut levels = 0;
-        let mut pair = |price: &str, qty: &str, fields: (&'static str, &'static str), zero_qty: bool| {
-            levels += 1;
-            if levels > LEVELS_MAX {
-                return Err(too_many_levels(fields.0));
-            }
-            let read = |field, text: &str| plain(text).map_err(|why| Fault::number(field, text, &why));
-            let (p, q) = (read(fields.0, price)?, read(fields.1, qty)?);
-            if q.mantissa < 0 || (q.mantissa == 0 && !zero_qty) {
-                let expected = if zero_qty { "expected zero or more" } else { "expected more than zero" };
-                return Err(Fault::new(fields.1, qty, expected));
-            }
-            if p.mantissa <= 0 {
-                return Err(Fault::new(fields.0, price, "expected more than zero"));
-            }
-            each(Unit::Price, p, price).map_err(|f| Fault { field: fields.0, ..f })?;
-            each(Unit::Qty, q, qty).map_err(|f| Fault { field: fields.1, ..f })
-        };
+        let mut pair =
+            |price: &str, qty: &str, fields: (&'static str, &'static str), zero_qty: bool| {
+                levels += 1;
+                if levels > LEVELS_MAX {
+                    return Err(too_many_levels(fields.0));
+                }
+                let read =
+                    |field, text: &str| plain(text).map_err(|why| Fault::number(field, text, &why));
+                let (p, q) = (read(fields.0, price)?, read(fields.1, qty)?);
+                if q.mantissa < 0 || (q.mantissa == 0 && !zero_qty) {
+                    let expected = if zero_qty {
+                        "expected zero or more"
+                    } else {
+                        "expected more than zero"
+                    };
+                    return Err(Fault::new(fields.1, qty, expected));
+                }
+                if p.mantissa <= 0 {
+                    return Err(Fault::new(fields.0, price, "expected more than zero"));
+                }
+                each(Unit::Price, p, price).map_err(|f| Fault {
+                    field: fields.0,
+                    ..f
+                })?;
+                each(Unit::Qty, q, qty).map_err(|f| Fault {
+                    field: fields.1,
+                    ..f
+                })
+            };
         match self {
             Content::Quote { bid, ask, .. } => {
-                for (side, fields) in [(bid, ("bid price", "bid quantity")), (ask, ("ask price", "ask quantity"))] {
+                for (side, fields) in [
+                    (bid, ("bid price", "bid quantity")),
+                    (ask, ("ask price", "ask quantity")),
+                ] {
                     if !side_is_empty(*side)? {
                         pair(side.0, side.1, fields, true)?;
                     }
@@ -83,12 +121,16 @@ impl Content<'_> {
             Content::Trade { price, qty, .. } => pair(price, qty, ("price", "quantity"), false),
             Content::Level { price, qty, .. } => pair(price, qty, ("price", "quantity"), true),
             Content::Diff(diff) => {
-                diff.bids.for_each(|price, qty| pair(price, qty, ("b", "b"), true))?;
-                diff.asks.for_each(|price, qty| pair(price, qty, ("a", "a"), true))
+                diff.bids
+                    .for_each(|price, qty| pair(price, qty, ("b", "b"), true))?;
+                diff.asks
+                    .for_each(|price, qty| pair(price, qty, ("a", "a"), true))
             }
             Content::Snapshot(book) => {
-                book.bids.for_each(|price, qty| pair(price, qty, ("bids", "bids"), true))?;
-                book.asks.for_each(|price, qty| pair(price, qty, ("asks", "asks"), true))
+                book.bids
+                    .for_each(|price, qty| pair(price, qty, ("bids", "bids"), true))?;
+                book.asks
+                    .for_each(|price, qty| pair(price, qty, ("asks", "asks"), true))
             }
             Content::Ignored(_) => Ok(()),
         }

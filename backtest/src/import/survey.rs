@@ -43,7 +43,11 @@ pub(super) struct Surveyed {
 impl Survey {
     /// Reads a file. Strict: the first bad line is an error; lenient: bad lines are passed over.
     pub(super) fn file(
-        &mut self, options: &ImportOptions, path: &Path, market: &Market, progress: &mut dyn FnMut(&Lines),
+        &mut self,
+        options: &ImportOptions,
+        path: &Path,
+        market: &Market,
+        progress: &mut dyn FnMut(&Lines),
     ) -> Result<(), ImportError> {
         let mut lines = Lines::open(path)?;
         let mut decoder = None;
@@ -77,12 +81,18 @@ impl Survey {
                     // A record that turns out bad half way must leave nothing behind.
                     row.content.numbers(&mut |_, _, _| Ok(()))?;
                 }
-                let place = row.symbol.map(|symbol| self.place(row.venue, symbol, decoder.product(), market));
+                let place = row
+                    .symbol
+                    .map(|symbol| self.place(row.venue, symbol, decoder.product(), market));
                 match place.and_then(|place| self.listings.get_mut(place)) {
                     Some(listing) => listing.grids.take(&row.content, listing.fixed)?,
                     None => nameless.take(&row.content, None)?,
                 }
-                Ok((row.stamp_ns, place, matches!(row.content, Content::Ignored(_))))
+                Ok((
+                    row.stamp_ns,
+                    place,
+                    matches!(row.content, Content::Ignored(_)),
+                ))
             });
             match read {
                 Ok((stamp_ns, place, ignored)) => {
@@ -106,22 +116,39 @@ impl Survey {
         }
         progress(&lines);
         if lines.number() == 0 || (usable == 0 && first_reject.is_none()) {
-            return Err(ImportError::Empty { path: path.to_path_buf() });
+            return Err(ImportError::Empty {
+                path: path.to_path_buf(),
+            });
         }
         if let (0, Some(first)) = (usable, &first_reject) {
             let (path, lines) = (path.to_path_buf(), lines.number());
-            return Err(ImportError::NothingUsable { path, lines, first: first.to_string() });
+            return Err(ImportError::NothingUsable {
+                path,
+                lines,
+                first: first.to_string(),
+            });
         }
-        let only = if let [only] = mine.as_slice() { Some(*only) } else { None };
+        let only = if let [only] = mine.as_slice() {
+            Some(*only)
+        } else {
+            None
+        };
         if let Some(line) = anonymous {
             let reject = |fault: Fault| ImportError::Reject(fault.at(lines.name(), line));
             match only.and_then(|place| self.listings.get_mut(place)) {
-                Some(listing) => listing.grids.merge(nameless, listing.fixed).map_err(reject)?,
+                Some(listing) => listing
+                    .grids
+                    .merge(nameless, listing.fixed)
+                    .map_err(reject)?,
                 None if options.lenient => {}
                 None => return Err(reject(anonymous_fault(mine.len()))),
             }
         }
-        self.files.push(Surveyed { identity: lines.identity(), first_ns, only });
+        self.files.push(Surveyed {
+            identity: lines.identity(),
+            first_ns,
+            only,
+        });
         Ok(())
     }
 
@@ -130,20 +157,32 @@ impl Survey {
             return place;
         }
         let venue = venue.to_ascii_lowercase();
-        let fixed = market.find(&format!("{venue}:{symbol}")).map(Instrument::decimals);
-        self.listings.push(Listing { venue, symbol: symbol.to_owned(), product, fixed, grids: Grids::default() });
+        let fixed = market
+            .find(&format!("{venue}:{symbol}"))
+            .map(Instrument::decimals);
+        self.listings.push(Listing {
+            venue,
+            symbol: symbol.to_owned(),
+            product,
+            fixed,
+            grids: Grids::default(),
+        });
         self.listings.len() - 1
     }
 
     /// The listing of a venue's symbol.
     pub(super) fn find(&self, venue: &str, symbol: &str) -> Option<usize> {
-        self.listings.iter().position(|known| known.symbol == symbol && known.venue.eq_ignore_ascii_case(venue))
+        self.listings
+            .iter()
+            .position(|known| known.symbol == symbol && known.venue.eq_ignore_ascii_case(venue))
     }
 }
 
 /// Reads the line at which `lines` stands.
 pub(super) fn read<'a>(decoder: &'a Decoder, lines: &'a Lines) -> Result<Row<'a>, Fault> {
-    let text = lines.text().ok_or_else(|| Fault::new("line", &lines.shown(), "not utf-8 text"))?;
+    let text = lines
+        .text()
+        .ok_or_else(|| Fault::new("line", &lines.shown(), "not utf-8 text"))?;
     decoder.row(text)
 }
 
@@ -173,7 +212,11 @@ impl LevelRun {
             self.count = 0;
         }
         self.count += 1;
-        if self.count > LEVELS_MAX { Err(too_many_levels("type")) } else { Ok(()) }
+        if self.count > LEVELS_MAX {
+            Err(too_many_levels("type"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -192,17 +235,27 @@ impl Grids {
         let traded = matches!(content, Content::Quote { .. } | Content::Trade { .. });
         content.numbers(&mut |unit, number, text| {
             let (all, recent, fixed) = match unit {
-                Unit::Price => (&mut self.price, &mut self.traded_price, fixed.map(|d| d.price)),
+                Unit::Price => (
+                    &mut self.price,
+                    &mut self.traded_price,
+                    fixed.map(|d| d.price),
+                ),
                 Unit::Qty => (&mut self.qty, &mut self.traded_qty, fixed.map(|d| d.qty)),
             };
             all.add(number, text, fixed)?;
-            if traded { recent.add(number, text, fixed) } else { Ok(()) }
+            if traded {
+                recent.add(number, text, fixed)
+            } else {
+                Ok(())
+            }
         })
     }
 
     fn merge(&mut self, other: Grids, fixed: Option<Decimals>) -> Result<(), Fault> {
-        self.price.merge(other.price, "bids or asks", fixed.map(|d| d.price))?;
-        self.qty.merge(other.qty, "bids or asks", fixed.map(|d| d.qty))
+        self.price
+            .merge(other.price, "bids or asks", fixed.map(|d| d.price))?;
+        self.qty
+            .merge(other.qty, "bids or asks", fixed.map(|d| d.qty))
     }
 }
 
@@ -218,16 +271,27 @@ impl Listing {
             return Ok(fixed);
         }
         let (price, qty) = (self.grids.price.decimals, self.grids.qty.decimals);
-        let refused = |why| ImportError::Decimals { instrument: self.name(), price, qty, why };
+        let refused = |why| ImportError::Decimals {
+            instrument: self.name(),
+            price,
+            qty,
+            why,
+        };
         if !self.grids.price.fits() || !self.grids.qty.fits() {
-            return Err(refused(NumberError::Overflow { what: "the largest of them" }));
+            return Err(refused(NumberError::Overflow {
+                what: "the largest of them",
+            }));
         }
         let narrow = |decimals: u32| u8::try_from(decimals).unwrap_or(u8::MAX);
         Decimals::new(narrow(price), narrow(qty)).map_err(refused)
     }
 
     /// Its definition.
-    pub(super) fn definition(&self, instrument: InstrumentId, decimals: Decimals) -> InstrumentDefined {
+    pub(super) fn definition(
+        &self,
+        instrument: InstrumentId,
+        decimals: Decimals,
+    ) -> InstrumentDefined {
         let (base, quote) = listing::currencies(&self.venue, &self.symbol);
         InstrumentDefined {
             instrument,
@@ -243,16 +307,26 @@ impl Listing {
     /// The rules that its numbers show; steps of one unit where too few numbers show any. Where the journal has rules already, those that both meet, and `None` if that
     /// changes nothing.
     pub(super) fn rules(
-        &self, instrument: InstrumentId, decimals: Decimals, known: Option<&TradingRules>, from: Nanos,
+        &self,
+        instrument: InstrumentId,
+        decimals: Decimals,
+        known: Option<&TradingRules>,
+        from: Nanos,
     ) -> Option<TradingRules> {
-        let step = |traded: Grid, all: Grid, decimals| traded.step(decimals).or_else(|| all.step(decimals));
+        let step = |traded: Grid, all: Grid, decimals| {
+            traded.step(decimals).or_else(|| all.step(decimals))
+        };
         let tick = step(self.grids.traded_price, self.grids.price, decimals.price);
         let lot = step(self.grids.traded_qty, self.grids.qty, decimals.qty);
         let (tick, lot) = match known {
             None => (tick.unwrap_or(1), lot.unwrap_or(1)),
             Some(known) => {
-                let common = |new: Option<i64>, known: i64| new.map_or(known, |new| common_step(new, known));
-                (common(tick, known.tick_size.0), common(lot, known.lot_size.0))
+                let common =
+                    |new: Option<i64>, known: i64| new.map_or(known, |new| common_step(new, known));
+                (
+                    common(tick, known.tick_size.0),
+                    common(lot, known.lot_size.0),
+                )
             }
         };
         if known.is_some_and(|known| (tick, lot) == (known.tick_size.0, known.lot_size.0)) {
@@ -271,7 +345,11 @@ impl Listing {
     }
 
     /// Its fees, where they are known.
-    pub(super) fn fees(&self, instrument: InstrumentId, options: &ImportOptions) -> Option<FeeSchedule> {
+    pub(super) fn fees(
+        &self,
+        instrument: InstrumentId,
+        options: &ImportOptions,
+    ) -> Option<FeeSchedule> {
         listing::fees(instrument, &self.venue, options.maker, options.taker)
     }
 }

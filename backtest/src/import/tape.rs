@@ -63,10 +63,15 @@ impl Existing {
                 .map_err(|source| ImportError::Frame { sequence, source })?;
             match &event {
                 Event::SessionStart(_) => {
-                    return Err(ImportError::SessionInJournal { journal: dir.to_path_buf(), sequence });
+                    return Err(ImportError::SessionInJournal {
+                        journal: dir.to_path_buf(),
+                        sequence,
+                    });
                 }
                 Event::BookSnapshot(snapshot) => {
-                    existing.reaches.insert(snapshot.header.instrument, Reach::of(snapshot));
+                    existing
+                        .reaches
+                        .insert(snapshot.header.instrument, Reach::of(snapshot));
                 }
                 Event::DataSource(source) => existing.sources.push(source.identity.clone()),
                 _ => {}
@@ -123,7 +128,11 @@ impl Tape {
         let is_empty = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
         // Only what this import itself makes is ever removed.
         let armed = !existing.found && (is_empty || !dir.exists());
-        let undo = Undo { dir: dir.to_path_buf(), existed: dir.exists(), armed };
+        let undo = Undo {
+            dir: dir.to_path_buf(),
+            existed: dir.exists(),
+            armed,
+        };
         let writer = if existing.found {
             Writer::open(dir, Options::default())?.0
         } else {
@@ -151,13 +160,18 @@ impl Tape {
             .evolve(Sequence(sequence), Nanos(stamp_ns), event)
             .map_err(|source| ImportError::Engine { sequence, source })?;
         if let Event::BookSnapshot(snapshot) = event {
-            self.reaches.insert(snapshot.header.instrument, Reach::of(snapshot));
+            self.reaches
+                .insert(snapshot.header.instrument, Reach::of(snapshot));
         }
         let kind = event.kind();
         self.payload.clear();
         event.encode(&mut self.payload);
         if let Some(writer) = &mut self.writer {
-            writer.append(Tag::input(kind.number()).with_step_end(true), stamp_ns, &self.payload)?;
+            writer.append(
+                Tag::input(kind.number()).with_step_end(true),
+                stamp_ns,
+                &self.payload,
+            )?;
         }
         (self.last_ns, self.last_sequence) = (stamp_ns, sequence);
         self.frames += 1;

@@ -8,7 +8,8 @@ use onetape_engine::order::Side;
 
 const COLUMNS: usize = 8;
 const BOOK: &str = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount";
-const QUOTES: &str = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount";
+const QUOTES: &str =
+    "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount";
 const TRADES: &str = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount";
 
 /// Which of the files.
@@ -30,14 +31,24 @@ pub(super) fn dataset(header: &str) -> Option<Dataset> {
 }
 
 pub(super) fn stamp(line: &str) -> Option<u64> {
-    TimeUnit::Microseconds.read("local_timestamp", line.split(',').nth(3)?).ok()
+    TimeUnit::Microseconds
+        .read("local_timestamp", line.split(',').nth(3)?)
+        .ok()
 }
 
-pub(super) fn row<'a>(dataset: Dataset, venue: Option<&'a str>, line: &'a str) -> Result<Row<'a>, Fault> {
+pub(super) fn row<'a>(
+    dataset: Dataset,
+    venue: Option<&'a str>,
+    line: &'a str,
+) -> Result<Row<'a>, Fault> {
     let mut fields = Vec::with_capacity(COLUMNS);
     split(line, &mut fields)?;
     let &[exchange, symbol, timestamp, local_timestamp, a, b, c, d] = fields.as_slice() else {
-        return Err(Fault::new("line", line, format!("{} fields where the header has 8", fields.len())));
+        return Err(Fault::new(
+            "line",
+            line,
+            format!("{} fields where the header has 8", fields.len()),
+        ));
     };
     let stamp_ns = TimeUnit::Microseconds.read("local_timestamp", local_timestamp)?;
     let venue_time_ns = TimeUnit::Microseconds.read("timestamp", timestamp)?;
@@ -55,13 +66,35 @@ pub(super) fn row<'a>(dataset: Dataset, venue: Option<&'a str>, line: &'a str) -
             };
             // All snapshot rows that follow each other are one snapshot; updates are one by message.
             let key = if snapshot {
-                FrameKey { snapshot, stamp_ns: 0, venue_time_ns: 0, id: 0, previous_id: 0 }
+                FrameKey {
+                    snapshot,
+                    stamp_ns: 0,
+                    venue_time_ns: 0,
+                    id: 0,
+                    previous_id: 0,
+                }
             } else {
-                FrameKey { snapshot, stamp_ns, venue_time_ns, id: 0, previous_id: 0 }
+                FrameKey {
+                    snapshot,
+                    stamp_ns,
+                    venue_time_ns,
+                    id: 0,
+                    previous_id: 0,
+                }
             };
-            Content::Level { key, side, price: c, qty: d }
+            Content::Level {
+                key,
+                side,
+                price: c,
+                qty: d,
+            }
         }
-        Dataset::Quotes => Content::Quote { venue_time_ns, update_id: 0, bid: (c, d), ask: (b, a) },
+        Dataset::Quotes => Content::Quote {
+            venue_time_ns,
+            update_id: 0,
+            bid: (c, d),
+            ask: (b, a),
+        },
         Dataset::Trades => Content::Trade {
             venue_time_ns,
             // Ids of some venues are no numbers; nothing hangs on them.
@@ -76,5 +109,10 @@ pub(super) fn row<'a>(dataset: Dataset, venue: Option<&'a str>, line: &'a str) -
             },
         },
     };
-    Ok(Row { stamp_ns, venue: venue.unwrap_or(exchange), symbol: Some(symbol), content })
+    Ok(Row {
+        stamp_ns,
+        venue: venue.unwrap_or(exchange),
+        symbol: Some(symbol),
+        content,
+    })
 }

@@ -3,12 +3,18 @@
 //! `cargo run --release -p onetape-benches --bin speed -- [all | journal | l1 | l2 | orders | latency | memory] [DIR]`
 //! DIR keeps the generated journals (some GB) for the next run; without it they go to a temporary directory.
 #![forbid(unsafe_code)]
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement that can't run has nothing to report")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a measurement that can't run has nothing to report"
+)]
 
 use hdrhistogram::Histogram;
 use onetape_backtest::JournalSink;
 use onetape_backtest::generate::Scenario;
-use onetape_benches::{count_levels, cpu_seconds, day, median, replay, replay_into, session, session_payload, tile};
+use onetape_benches::{
+    count_levels, cpu_seconds, day, median, replay, replay_into, session, session_payload, tile,
+};
 use onetape_engine::event::Kind;
 use onetape_engine::sequencer::Sequencer;
 use onetape_engine::strategy::StrategyParams;
@@ -87,12 +93,16 @@ fn journal(dir: &Path) {
         // Into a large segment that is ready, as in a live run: small first segments and their preparation come before.
         let warm_up = 600_000;
         for at in 0..warm_up {
-            writer.append(Tag::input(7).with_step_end(true), at, &payload).expect("an append");
+            writer
+                .append(Tag::input(7).with_step_end(true), at, &payload)
+                .expect("an append");
         }
         std::thread::sleep(Duration::from_millis(300));
         let started = cpu_seconds();
         for at in 0..FRAMES as u64 {
-            writer.append(Tag::input(7).with_step_end(true), warm_up + at, &payload).expect("an append");
+            writer
+                .append(Tag::input(7).with_step_end(true), warm_up + at, &payload)
+                .expect("an append");
         }
         let each = (cpu_seconds() - started) / FRAMES as f64 * 1e9;
         writer.close().expect("the journal closes");
@@ -107,9 +117,16 @@ fn journal(dir: &Path) {
         (cpu_seconds() - started) / frames as f64 * 1e9
     });
     println!("  copy and checksum of 64 B        {floor:6.1} ns");
-    println!("  append of a 64 B frame           {append:6.1} ns   {:.2} x the loop", append / floor);
+    println!(
+        "  append of a 64 B frame           {append:6.1} ns   {:.2} x the loop",
+        append / floor
+    );
     println!("  checksum of 80 B                 {sum_floor:6.1} ns");
-    println!("  scan of a 64 B frame, verified   {scan:6.1} ns   {:.2} x the loop   {:.1} M frames/s", scan / sum_floor, 1e3 / scan);
+    println!(
+        "  scan of a 64 B frame, verified   {scan:6.1} ns   {:.2} x the loop   {:.1} M frames/s",
+        scan / sum_floor,
+        1e3 / scan
+    );
     commit_to_visible(dir);
     let _ = std::fs::remove_dir_all(&path);
 }
@@ -129,7 +146,9 @@ fn commit_to_visible(dir: &Path) {
             let mut delays = Histogram::<u64>::new(3).expect("a histogram");
             while delays.len() < FRAMES {
                 match reader.next().expect("every frame verifies") {
-                    Some(frame) => delays.saturating_record(now_ns().saturating_sub(frame.timestamp_ns)),
+                    Some(frame) => {
+                        delays.saturating_record(now_ns().saturating_sub(frame.timestamp_ns))
+                    }
                     None => std::hint::spin_loop(),
                 }
             }
@@ -141,10 +160,16 @@ fn commit_to_visible(dir: &Path) {
         while now_ns() < due {
             std::hint::spin_loop();
         }
-        writer.append(Tag::input(7).with_step_end(true), now_ns(), &[0; 64]).expect("an append");
+        writer
+            .append(Tag::input(7).with_step_end(true), now_ns(), &[0; 64])
+            .expect("an append");
     }
     let delays = reader.join().expect("the reader ends");
-    println!("  append to visible, other thread  p50 {} ns   p99 {} ns", delays.value_at_quantile(0.5), delays.value_at_quantile(0.99));
+    println!(
+        "  append to visible, other thread  p50 {} ns   p99 {} ns",
+        delays.value_at_quantile(0.5),
+        delays.value_at_quantile(0.99)
+    );
     drop(writer);
     let _ = std::fs::remove_dir_all(&path);
 }
@@ -152,15 +177,24 @@ fn commit_to_visible(dir: &Path) {
 /// Quotes: a strategy-free replay, and an EMA cross that trades about every twentieth quote.
 fn l1(dir: &Path) {
     let quotes = day(dir, Scenario::Quotes, EVENTS);
-    for (name, strategy) in [("do-nothing", None), ("EMA 10/20, paper fills", params("ema_cross"))] {
+    for (name, strategy) in [
+        ("do-nothing", None),
+        ("EMA 10/20, paper fills", params("ema_cross")),
+    ] {
         let config = session(strategy);
         let mut last = replay(&quotes, &config, u64::MAX);
         let rate = median(RUNS, || {
             last = replay(&quotes, &config, u64::MAX);
             last.inputs as f64 / last.cpu_s / 1e6
         });
-        assert!(config.strategies.is_empty() || last.fills > EVENTS / 40, "the EMA must trade: {last:?}");
-        println!("  L1 {name:<24} {rate:6.1} M events/s   {} orders, {} fills", last.orders, last.fills);
+        assert!(
+            config.strategies.is_empty() || last.fills > EVENTS / 40,
+            "the EMA must trade: {last:?}"
+        );
+        println!(
+            "  L1 {name:<24} {rate:6.1} M events/s   {} orders, {} fills",
+            last.orders, last.fills
+        );
     }
     let (config, out) = (session(params("ema_cross")), dir.join("l1-out"));
     let rate = median(3, || {
@@ -177,7 +211,8 @@ fn l1(dir: &Path) {
 fn l2(dir: &Path) {
     let synthetic = day(dir, Scenario::Depth, EVENTS);
     let mut feeds = vec![("synthetic worst case", synthetic)];
-    let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/binance/usdm_btcusdt_20240808.gz");
+    let recording = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data/binance/usdm_btcusdt_20240808.gz");
     if recording.exists() {
         let (once, tiled) = (dir.join("usdm-once"), dir.join("usdm-tiled"));
         if !tiled.exists() {
@@ -191,7 +226,10 @@ fn l2(dir: &Path) {
     }
     for (name, journal) in feeds {
         let levels = count_levels(&journal);
-        for (what, strategy) in [("do-nothing", None), ("market maker", Some(close_market_maker()))] {
+        for (what, strategy) in [
+            ("do-nothing", None),
+            ("market maker", Some(close_market_maker())),
+        ] {
             let config = session(strategy);
             let mut last = replay(&journal, &config, u64::MAX);
             let rate = median(RUNS, || {
@@ -199,7 +237,10 @@ fn l2(dir: &Path) {
                 levels as f64 / last.cpu_s / 1e6
             });
             let frames = last.inputs as f64 / last.cpu_s / 1e6;
-            assert!(config.strategies.is_empty() || last.orders > 1_000, "the market maker must quote: {last:?}");
+            assert!(
+                config.strategies.is_empty() || last.orders > 1_000,
+                "the market maker must quote: {last:?}"
+            );
             println!(
                 "  L2 {name:<24} {what:<13} {rate:6.1} M levels/s   {frames:5.1} M frames/s   {} orders, {} fills",
                 last.orders, last.fills
@@ -212,7 +253,11 @@ fn l2(dir: &Path) {
 fn close_market_maker() -> StrategyParams {
     let mut params = params("market_maker").expect("a registered strategy");
     if let StrategyParams::MarketMaker(params) = &mut params {
-        (params.half_spread_cbps, params.requote_cbps, params.skew_cbps) = (1, 0, 1);
+        (
+            params.half_spread_cbps,
+            params.requote_cbps,
+            params.skew_cbps,
+        ) = (1, 0, 1);
     }
     params
 }
@@ -229,7 +274,9 @@ fn import(file: &Path, journal: &Path) {
 /// What an order costs, from a thousand to a million of them.
 fn orders(dir: &Path) {
     let quotes = day(dir, Scenario::Quotes, EVENTS);
-    let Some(StrategyParams::EmaCross(mut ema)) = params("ema_cross") else { return };
+    let Some(StrategyParams::EmaCross(mut ema)) = params("ema_cross") else {
+        return;
+    };
     (ema.fast, ema.slow) = (1, 2);
     let (trading, idle) = (session(Some(StrategyParams::EmaCross(ema))), session(None));
     for limit in [5_000, 50_000, 500_000, EVENTS] {
@@ -241,7 +288,10 @@ fn orders(dir: &Path) {
             last.cpu_s
         });
         let each = (with - without) / last.orders as f64 * 1e9;
-        println!("  {:>9} orders   {each:6.0} ns each, fill, two averages and journal frames encoded", last.orders);
+        println!(
+            "  {:>9} orders   {each:6.0} ns each, fill, two averages and journal frames encoded",
+            last.orders
+        );
     }
 }
 
@@ -260,7 +310,9 @@ fn latency(dir: &Path) {
     while let Some(frame) = reader.next().expect("every frame verifies") {
         let at = Nanos(frame.timestamp_ns);
         if inputs == 0 {
-            sequencer.step(at, Kind::SessionStart.number(), &session_payload(&config)).expect("the session starts");
+            sequencer
+                .step(at, Kind::SessionStart.number(), &session_payload(&config))
+                .expect("the session starts");
         }
         inputs += 1;
         // Two million ticks a second: a busy feed, not a flat-out replay that waits for segments to be prepared.
@@ -270,9 +322,15 @@ fn latency(dir: &Path) {
         }
         let orders = sequencer.desk().stats().orders;
         let started = Instant::now();
-        sequencer.step(at, frame.tag.kind(), frame.payload).expect("every input is taken");
+        sequencer
+            .step(at, frame.tag.kind(), frame.payload)
+            .expect("every input is taken");
         let took = u64::try_from(started.elapsed().as_nanos()).expect("a short step");
-        let which = if sequencer.desk().stats().orders > orders { &mut decided } else { &mut quiet };
+        let which = if sequencer.desk().stats().orders > orders {
+            &mut decided
+        } else {
+            &mut quiet
+        };
         which.saturating_record(took);
         if inputs == 3_000_000 {
             break;
@@ -298,20 +356,39 @@ fn memory(dir: &Path) {
     for events in [EVENTS, 10 * EVENTS] {
         let quotes = day(dir, Scenario::Quotes, events);
         let exe = std::env::current_exe().expect("this binary");
-        let output = std::process::Command::new(exe).arg("peak").arg(&quotes).output().expect("the child runs");
-        let peak: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of KiB");
-        println!("  peak memory of a backtest of {events:>9} events   {:.1} MiB", peak as f64 / 1024.0);
+        let output = std::process::Command::new(exe)
+            .arg("peak")
+            .arg(&quotes)
+            .output()
+            .expect("the child runs");
+        let peak: u64 = String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .parse()
+            .expect("a number of KiB");
+        println!(
+            "  peak memory of a backtest of {events:>9} events   {:.1} MiB",
+            peak as f64 / 1024.0
+        );
         peaks.push(peak as f64);
         if events > EVENTS {
             let _ = std::fs::remove_dir_all(&quotes);
         }
     }
-    println!("  ten times the day: {:.3} x the memory", peaks[1] / peaks[0]);
+    println!(
+        "  ten times the day: {:.3} x the memory",
+        peaks[1] / peaks[0]
+    );
 }
 
 /// The most memory that this process ever held, KiB.
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("procfs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
-    line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number of KiB")
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .expect("a peak");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .expect("a number of KiB")
 }

@@ -408,7 +408,7 @@ impl Desk {
         let seat = self
             .seats
             .get_mut(strategy.index())
-            .ok_or(EngineError::UnknownStrategy(strategy.0))?;
+            .ok_or_else(|| EngineError::UnknownStrategy(strategy.0))?;
         seat.strategy.evolve(sequence, now, event, market)
     }
 

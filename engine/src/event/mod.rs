@@ -76,8 +76,8 @@ impl<'a> Event<'a> {
     /// [`DecodeError`] when the kind is unknown or the payload is not of its form.
     #[inline]
     pub fn decode(kind_number: u16, payload: &'a [u8]) -> Result<Event<'a>, DecodeError> {
-        let kind =
-            Kind::from_number(kind_number).ok_or(DecodeError::UnknownKind { kind: kind_number })?;
+        let kind = Kind::from_number(kind_number)
+            .ok_or_else(|| DecodeError::UnknownKind { kind: kind_number })?;
         Ok(match kind {
             Kind::Quote => Event::Quote(hot::read(kind, payload)?),
             Kind::Trade => Event::Trade(hot::read(kind, payload)?),

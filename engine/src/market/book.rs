@@ -3,6 +3,7 @@
 //! A side keeps its levels in pages of 64 neighbouring prices with a bitmap of the occupied ones; a short directory
 //! keeps the pages sorted with the best one last. Updates near the best price, which are nearly all, touch the end of
 //! the directory and one cache line of a page; nothing is moved when a level comes or goes inside a page.
+use super::Top;
 use crate::event::Level;
 use crate::number::{Price, Qty};
 use crate::order::Side;
@@ -237,18 +238,36 @@ impl<'de> Deserialize<'de> for BookSide {
 }
 
 /// Both sides of a book.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "(BookSide, BookSide)")]
 pub struct Book {
     bids: BookSide,
     asks: BookSide,
+    /// Best bid and ask, kept because everybody asks for them after every event.
+    top: Top,
+}
+
+impl From<(BookSide, BookSide)> for Book {
+    fn from((bids, asks): (BookSide, BookSide)) -> Self {
+        let mut book = Self {
+            bids,
+            asks,
+            top: Top::default(),
+        };
+        book.find_top();
+        book
+    }
+}
+
+impl Serialize for Book {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.bids, &self.asks).serialize(serializer)
+    }
 }
 
 impl Default for Book {
     fn default() -> Self {
-        Self {
-            bids: BookSide::new(Side::Buy),
-            asks: BookSide::new(Side::Sell),
-        }
+        Self::from((BookSide::new(Side::Buy), BookSide::new(Side::Sell)))
     }
 }
 
@@ -256,6 +275,15 @@ impl Book {
     pub(super) fn clear(&mut self) {
         self.bids.clear();
         self.asks.clear();
+        self.top = Top::default();
+    }
+
+    #[inline]
+    fn find_top(&mut self) {
+        self.top = Top {
+            bid: self.bids.best().unwrap_or_default(),
+            ask: self.asks.best().unwrap_or_default(),
+        };
     }
 
     /// Sets the given levels; false when one has a negative quantity or a price that is not positive.
@@ -272,7 +300,14 @@ impl Book {
         for level in asks {
             self.asks.set(level.price, level.qty);
         }
+        self.find_top();
         true
+    }
+
+    /// Best bid and ask; a side without one has quantity 0.
+    #[inline]
+    pub const fn top(&self) -> Top {
+        self.top
     }
 
     /// One side: `Buy` for the bids.
@@ -287,7 +322,8 @@ impl Book {
     /// Whether the best bid is at or above the best ask.
     #[inline]
     pub fn is_crossed(&self) -> bool {
-        matches!((self.bids.best(), self.asks.best()), (Some(bid), Some(ask)) if bid.price >= ask.price)
+        let Top { bid, ask } = self.top;
+        bid.qty.0 > 0 && ask.qty.0 > 0 && bid.price.0 >= ask.price.0
     }
 }
 

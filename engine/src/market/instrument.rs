@@ -166,13 +166,7 @@ impl Instrument {
     #[inline]
     pub fn top(&self) -> Option<Top> {
         match self.book() {
-            Some(book) => {
-                let best = |side| book.side(side).best().unwrap_or_default();
-                Some(Top {
-                    bid: best(Side::Buy),
-                    ask: best(Side::Sell),
-                })
-            }
+            Some(book) => Some(book.top()),
             None => self.quote(),
         }
     }

@@ -163,14 +163,14 @@ impl Market {
     pub fn instrument(&self, id: InstrumentId) -> Result<&Instrument, EngineError> {
         self.instruments
             .get(id.index())
-            .ok_or(EngineError::UnknownInstrument(id))
+            .ok_or_else(|| EngineError::UnknownInstrument(id))
     }
 
     #[inline]
     fn instrument_mut(&mut self, id: InstrumentId) -> Result<&mut Instrument, EngineError> {
         self.instruments
             .get_mut(id.index())
-            .ok_or(EngineError::UnknownInstrument(id))
+            .ok_or_else(|| EngineError::UnknownInstrument(id))
     }
 
     /// The instrument called "venue:symbol".

@@ -2,12 +2,13 @@
 //!
 //! The averages are integers: twice the mid with 20 more binary digits, `ema += (x - ema) * 2 / (n + 1)` with the factor
 //! in 32 binary digits and the result rounded down. No float is compared anywhere.
-use super::{Strategy, View, Wishes, default_qty};
+use super::sizing::{bind_qty, size_at_first_sight};
+use super::{Strategy, View, Wishes};
 use crate::error::EngineError;
 use crate::event::{BarClosed, Event};
 use crate::id::{InstrumentId, OrderId, Sequence};
 use crate::market::{BarRequest, Instrument, Market};
-use crate::number::{Decimals, Price, Qty};
+use crate::number::{Price, Qty};
 use crate::order::{OrderType, Side, TimeInForce};
 use crate::risk::Proposal;
 use crate::time::{Nanos, SECOND_NS};
@@ -159,21 +160,6 @@ impl State {
     }
 }
 
-/// Checks a size parameter against the instrument's decimals.
-pub(super) fn bind_qty(qty: Option<Decimal>, decimals: Decimals) -> Result<Option<Qty>, String> {
-    let bound = qty
-        .map(|qty| decimals.qty_from(qty))
-        .transpose()
-        .map_err(|e| format!("qty: {e}"))?;
-    match bound {
-        Some(qty) if qty.0 <= 0 => Err(format!(
-            "qty must be positive, found {}",
-            decimals.qty_decimal(qty)
-        )),
-        bound => Ok(bound),
-    }
-}
-
 impl Strategy for State {
     fn bind(&mut self, instrument: &Instrument) -> Result<bool, String> {
         let wanted = self
@@ -197,6 +183,9 @@ impl Strategy for State {
         event: &Event<'_>,
         market: &Market,
     ) -> Result<(), EngineError> {
+        if self.qty.is_none() {
+            self.qty = size_at_first_sight(self.bound, now, market);
+        }
         match event {
             Event::Quote(quote) => {
                 if self.params.source == Source::Quotes
@@ -257,12 +246,7 @@ impl Strategy for State {
         {
             return;
         }
-        let Ok(instrument) = view.market.instrument(id) else {
-            return;
-        };
-        let Some(size) = self.qty.or_else(|| default_qty(instrument, view.now)) else {
-            return;
-        };
+        let Some(size) = self.qty else { return };
         let target = if above {
             size.0
         } else if self.params.short {

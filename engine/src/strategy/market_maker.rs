@@ -3,12 +3,12 @@
 //! Each side rests one post-only order at `mid -/+ half_spread_bps`, moved against the inventory by `skew_bps` for a full
 //! position and rounded away from the mid to the tick. A quote that has drifted by `requote_bps` is cancelled and, once
 //! the venue says it is gone, replaced; so exposure never counts twice.
-use super::ema_cross::bind_qty;
-use super::{Strategy, View, Wishes, default_qty};
+use super::sizing::{bind_qty, size_at_first_sight};
+use super::{Strategy, View, Wishes};
 use crate::error::EngineError;
 use crate::event::Event;
 use crate::id::{InstrumentId, OrderId, Sequence};
-use crate::market::{BarRequest, Instrument, Market};
+use crate::market::{BarRequest, Book, Instrument, Market};
 use crate::number::{Price, Qty};
 use crate::order::{OrderType, Side, TimeInForce};
 use crate::risk::Proposal;
@@ -91,6 +91,12 @@ pub struct State {
     qty: Option<Qty>,
     bid: SideState,
     ask: SideState,
+    /// The mid at the last tick, doubled; none while the market can't be seen.
+    twice_mid: Option<i64>,
+    /// Something of ours changed since the last tick.
+    stirred: bool,
+    /// The last tick may ask for something else than the one before.
+    look: bool,
 }
 
 impl State {
@@ -111,6 +117,9 @@ impl State {
             qty: None,
             bid: side,
             ask: side,
+            twice_mid: None,
+            stirred: true,
+            look: true,
         })
     }
 
@@ -146,6 +155,23 @@ impl State {
                 | (Source::Quotes, Event::Quote(_))
                 | (_, Event::FeedState(_))
         )
+    }
+
+    /// Sees where the mid is. With the same mid, the same orders and nothing to try again the answer is the one before.
+    #[inline]
+    fn tick(&mut self, now: Nanos, market: &Market) {
+        let instrument = self.bound.and_then(|id| market.instrument(id).ok());
+        let live = instrument.and_then(|instrument| match self.params.source {
+            Source::Book => instrument.book().map(Book::top),
+            Source::Quotes => instrument.quote(),
+        });
+        let twice_mid = live.and_then(|top| top.twice_mid());
+        let again = [&self.bid, &self.ask]
+            .into_iter()
+            .any(|side| side.quote.is_none() && now >= side.quiet_until);
+        self.look = self.stirred || again || twice_mid != self.twice_mid;
+        self.stirred = false;
+        self.twice_mid = twice_mid;
     }
 
     /// Where a side's quote should stand: on the tick, away from the mid.
@@ -209,8 +235,16 @@ impl Strategy for State {
         sequence: Sequence,
         now: Nanos,
         event: &Event<'_>,
-        _market: &Market,
+        market: &Market,
     ) -> Result<(), EngineError> {
+        if self.qty.is_none() {
+            self.qty = size_at_first_sight(self.bound, now, market);
+        }
+        if self.is_tick(event) {
+            self.tick(now, market);
+            return Ok(());
+        }
+        self.stirred = true;
         let quiet_until = now.after(self.params.retry_ms.saturating_mul(1_000_000));
         match event {
             Event::OrderDecided(order) => {
@@ -246,17 +280,10 @@ impl Strategy for State {
     #[inline]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
         let Some(id) = self.bound else { return };
-        if !self.is_tick(event) {
+        if !self.look || !self.is_tick(event) {
             return;
         }
-        let Ok(instrument) = view.market.instrument(id) else {
-            return;
-        };
-        let live = match self.params.source {
-            Source::Book => instrument.book().and_then(|_| instrument.top()),
-            Source::Quotes => instrument.quote(),
-        };
-        let Some(twice_mid) = live.and_then(|top| top.twice_mid()) else {
+        let Some(twice_mid) = self.twice_mid else {
             // Blind: nothing of ours should stand in a market that we can't see.
             for side in [&self.bid, &self.ask] {
                 if let Some(quote) = side.quote.filter(|quote| !quote.cancelling) {
@@ -265,18 +292,15 @@ impl Strategy for State {
             }
             return;
         };
-        let Some(tick) = instrument.rules_at(view.now).map(|rules| rules.tick_size.0) else {
+        let Ok(instrument) = view.market.instrument(id) else {
+            return;
+        };
+        let rules = instrument.rules_at(view.now);
+        let Some(tick) = rules.map(|rules| rules.tick_size.0) else {
             return;
         };
         let held = view.position(id).0;
-        // The size takes a division to find, and most events need none.
-        let standing = self.bid.quote.is_some() && self.ask.quote.is_some();
-        let size = if standing && held == 0 {
-            Some(Qty(1))
-        } else {
-            self.qty.or_else(|| default_qty(instrument, view.now))
-        };
-        let Some(Qty(size)) = size else { return };
+        let Some(Qty(size)) = self.qty else { return };
         let drift = i128::from(twice_mid) * i128::from(self.params.requote_cbps);
         for side in [Side::Buy, Side::Sell] {
             let state = self.side(side);

@@ -4,6 +4,7 @@
 //! anything). It sees the market only while it is live, and never a clock.
 mod ema_cross;
 mod market_maker;
+mod sizing;
 mod view;
 
 pub use view::{View, Wishes};
@@ -12,7 +13,6 @@ use crate::error::EngineError;
 use crate::event::Event;
 use crate::id::Sequence;
 use crate::market::{BarRequest, Instrument, Market};
-use crate::number::{MONEY_DECIMALS, Qty, pow10};
 use crate::time::Nanos;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +83,11 @@ macro_rules! registry {
                 match self { $(StrategyParams::$variant(_) => $name,)* }
             }
 
+            /// The instrument that the parameters name.
+            pub fn instrument(&self) -> Option<&str> {
+                match self { $(StrategyParams::$variant(params) => params.instrument.as_deref(),)* }
+            }
+
             /// The bars that the strategy wants built.
             pub fn bars(&self) -> Vec<BarRequest> {
                 match self { $(StrategyParams::$variant(params) => params.bars(),)* }
@@ -124,20 +129,4 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
-}
-
-/// An order size for parameters that name none: the fewest lots that are worth at least 100 of the quote currency.
-fn default_qty(instrument: &Instrument, now: Nanos) -> Option<Qty> {
-    let rules = instrument.rules_at(now)?;
-    let price = instrument.top()?.side(crate::order::Side::Sell)?.price;
-    let d = instrument.decimals();
-    let lot_value = d
-        .notional(price, rules.lot_size)
-        .ok()
-        .filter(|value| value.0 > 0)?;
-    let lot = i128::from(rules.lot_size.0);
-    let lots = (100 * pow10(MONEY_DECIMALS)?).checked_add(lot_value.0 - 1)? / lot_value.0;
-    let least = (i128::from(rules.min_qty.0) + lot - 1) / lot;
-    let qty = lots.max(least).checked_mul(lot)?;
-    i64::try_from(qty).ok().map(Qty)
 }

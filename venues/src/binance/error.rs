@@ -8,7 +8,9 @@ pub enum DecodeError {
     #[error("not a json object: {0}")]
     NotJson(String),
     /// JSON, but of no kind that this codec reads.
-    #[error("'{0}' is not a message that is read: expected depthUpdate, bookTicker, trade or a depth snapshot")]
+    #[error(
+        "'{0}' is not a message that is read: expected depthUpdate, bookTicker, trade or a depth snapshot"
+    )]
     UnknownMessage(String),
     /// A field that the kind of message must have.
     #[error("a {message} without field '{field}'")]
@@ -62,11 +64,19 @@ impl DecodeError {
     }
 
     pub(super) fn bad(field: &'static str, value: &str, expected: &'static str) -> Self {
-        DecodeError::BadField { field, value: short(value), expected }
+        DecodeError::BadField {
+            field,
+            value: short(value),
+            expected,
+        }
     }
 
     pub(super) fn number(field: &'static str, value: &str, why: NumberError) -> Self {
-        DecodeError::Number { field, value: short(value), why }
+        DecodeError::Number {
+            field,
+            value: short(value),
+            why,
+        }
     }
 }
 

@@ -13,7 +13,10 @@ pub struct Levels<'a> {
 
 impl<'a> Levels<'a> {
     pub(super) fn new(field: &'static str, raw: &'a RawValue) -> Self {
-        Self { field, text: raw.get() }
+        Self {
+            field,
+            text: raw.get(),
+        }
     }
 
     /// Calls `each` with every price and quantity, as text.
@@ -21,10 +24,20 @@ impl<'a> Levels<'a> {
     /// # Errors
     /// [`DecodeError::BadField`] when it is no list of pairs of strings; what `each` returns.
     pub fn for_each<E: From<DecodeError>>(
-        &self, mut each: impl FnMut(&'a str, &'a str) -> Result<(), E>,
+        &self,
+        mut each: impl FnMut(&'a str, &'a str) -> Result<(), E>,
     ) -> Result<(), E> {
-        let bad = || DecodeError::bad(self.field, self.text, "a list of [\"price\",\"quantity\"] pairs");
-        let mut scan = Scan { text: self.text, at: 0 };
+        let bad = || {
+            DecodeError::bad(
+                self.field,
+                self.text,
+                "a list of [\"price\",\"quantity\"] pairs",
+            )
+        };
+        let mut scan = Scan {
+            text: self.text,
+            at: 0,
+        };
         scan.token(b'[').ok_or_else(bad)?;
         if scan.token(b']').is_some() {
             return Ok(());
@@ -44,14 +57,25 @@ impl<'a> Levels<'a> {
     /// [`DecodeError`]; `out` may hold a part of the levels then.
     pub fn parse(&self, decimals: Decimals, out: &mut Vec<Level>) -> Result<(), DecodeError> {
         self.for_each(|price_text, qty_text| {
-            let price =
-                decimals.parse_price(price_text).map_err(|why| DecodeError::number(self.field, price_text, why))?;
-            let qty = decimals.parse_qty(qty_text).map_err(|why| DecodeError::number(self.field, qty_text, why))?;
+            let price = decimals
+                .parse_price(price_text)
+                .map_err(|why| DecodeError::number(self.field, price_text, why))?;
+            let qty = decimals
+                .parse_qty(qty_text)
+                .map_err(|why| DecodeError::number(self.field, qty_text, why))?;
             if price.0 <= 0 {
-                return Err(DecodeError::bad(self.field, price_text, "a price above zero"));
+                return Err(DecodeError::bad(
+                    self.field,
+                    price_text,
+                    "a price above zero",
+                ));
             }
             if qty.0 < 0 {
-                return Err(DecodeError::bad(self.field, qty_text, "a quantity that is not negative"));
+                return Err(DecodeError::bad(
+                    self.field,
+                    qty_text,
+                    "a quantity that is not negative",
+                ));
             }
             out.push(Level { price, qty });
             Ok(())

@@ -165,8 +165,13 @@ struct Fields<'a> {
 pub fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
     let outer = fields(text)?;
     match (outer.stream, outer.data) {
-        (Some(stream), Some(data)) => decode_plain(&fields(data.get())?, stream.get().trim_matches('"')),
-        (Some(_), None) => Err(DecodeError::Missing { message: "stream message", field: "data" }),
+        (Some(stream), Some(data)) => {
+            decode_plain(&fields(data.get())?, stream.get().trim_matches('"'))
+        }
+        (Some(_), None) => Err(DecodeError::Missing {
+            message: "stream message",
+            field: "data",
+        }),
         (None, _) => decode_plain(&outer, text),
     }
 }
@@ -212,7 +217,11 @@ fn depth<'a>(f: &Fields<'a>) -> Result<DepthUpdate<'a>, DecodeError> {
         asks: Levels::new("a", need(NAME, "a", f.ask)?),
     };
     if update.first_id > update.last_id {
-        return Err(DecodeError::bad("U", &update.first_id.to_string(), "an id not above the last id u"));
+        return Err(DecodeError::bad(
+            "U",
+            &update.first_id.to_string(),
+            "an id not above the last id u",
+        ));
     }
     Ok(update)
 }
@@ -261,14 +270,22 @@ fn trade<'a>(f: &Fields<'a>) -> Result<Message<'a>, DecodeError> {
     }))
 }
 
-fn need<'a>(message: &'static str, field: &'static str, raw: Raw<'a>) -> Result<&'a RawValue, DecodeError> {
+fn need<'a>(
+    message: &'static str,
+    field: &'static str,
+    raw: Raw<'a>,
+) -> Result<&'a RawValue, DecodeError> {
     raw.ok_or(DecodeError::Missing { message, field })
 }
 
 fn symbol<'a>(message: &'static str, f: &Fields<'a>) -> Result<&'a str, DecodeError> {
     let raw = need(message, "s", f.symbol)?;
     let symbol = string("s", raw)?;
-    if symbol.is_empty() { Err(DecodeError::bad("s", raw.get(), "a symbol")) } else { Ok(symbol) }
+    if symbol.is_empty() {
+        Err(DecodeError::bad("s", raw.get(), "a symbol"))
+    } else {
+        Ok(symbol)
+    }
 }
 
 /// A string without escapes, so that it can be borrowed: symbols, numbers and event names need none.
@@ -281,13 +298,19 @@ fn string<'a>(field: &'static str, raw: &'a RawValue) -> Result<&'a str, DecodeE
 }
 
 fn integer(field: &'static str, raw: &RawValue) -> Result<u64, DecodeError> {
-    raw.get().parse().map_err(|_| DecodeError::bad(field, raw.get(), "a whole number that is not negative"))
+    raw.get()
+        .parse()
+        .map_err(|_| DecodeError::bad(field, raw.get(), "a whole number that is not negative"))
 }
 
 fn time_ns(field: &'static str, raw: &RawValue) -> Result<u64, DecodeError> {
-    integer(field, raw)?
-        .checked_mul(NS_PER_MS)
-        .ok_or_else(|| DecodeError::bad(field, raw.get(), "milliseconds since 1970 that fit in nanoseconds"))
+    integer(field, raw)?.checked_mul(NS_PER_MS).ok_or_else(|| {
+        DecodeError::bad(
+            field,
+            raw.get(),
+            "milliseconds since 1970 that fit in nanoseconds",
+        )
+    })
 }
 
 fn optional_time(f: &Fields<'_>) -> Result<u64, DecodeError> {
@@ -300,10 +323,16 @@ impl DepthUpdate<'_> {
     /// # Errors
     /// [`DecodeError`] for a level that is no number, or a futures diff without `pu`.
     pub fn diff<'b>(
-        &self, product: Product, decimals: Decimals, levels: &'b mut Vec<Level>,
+        &self,
+        product: Product,
+        decimals: Decimals,
+        levels: &'b mut Vec<Level>,
     ) -> Result<DepthDiff<'b>, DecodeError> {
         if product == Product::UsdMargined && self.previous_id.is_none() {
-            return Err(DecodeError::Missing { message: "depthUpdate of the futures", field: "pu" });
+            return Err(DecodeError::Missing {
+                message: "depthUpdate of the futures",
+                field: "pu",
+            });
         }
         let (bids, asks) = parse_sides(self.bids, self.asks, decimals, levels)?;
         Ok(DepthDiff {
@@ -323,14 +352,19 @@ impl DepthSnapshot<'_> {
     /// # Errors
     /// [`DecodeError`] for a level that is no number.
     pub fn sides<'b>(
-        &self, decimals: Decimals, levels: &'b mut Vec<Level>,
+        &self,
+        decimals: Decimals,
+        levels: &'b mut Vec<Level>,
     ) -> Result<(&'b [Level], &'b [Level]), DecodeError> {
         parse_sides(self.bids, self.asks, decimals, levels)
     }
 }
 
 fn parse_sides<'b>(
-    bids: Levels<'_>, asks: Levels<'_>, decimals: Decimals, levels: &'b mut Vec<Level>,
+    bids: Levels<'_>,
+    asks: Levels<'_>,
+    decimals: Decimals,
+    levels: &'b mut Vec<Level>,
 ) -> Result<(&'b [Level], &'b [Level]), DecodeError> {
     levels.clear();
     bids.parse(decimals, levels)?;
@@ -344,7 +378,11 @@ impl BookTicker<'_> {
     ///
     /// # Errors
     /// [`DecodeError::Number`].
-    pub fn quote(&self, instrument: InstrumentId, decimals: Decimals) -> Result<Quote, DecodeError> {
+    pub fn quote(
+        &self,
+        instrument: InstrumentId,
+        decimals: Decimals,
+    ) -> Result<Quote, DecodeError> {
         Ok(Quote {
             instrument,
             flags: 0,
@@ -363,7 +401,11 @@ impl PublicTrade<'_> {
     ///
     /// # Errors
     /// [`DecodeError::Number`].
-    pub fn trade(&self, instrument: InstrumentId, decimals: Decimals) -> Result<Trade, DecodeError> {
+    pub fn trade(
+        &self,
+        instrument: InstrumentId,
+        decimals: Decimals,
+    ) -> Result<Trade, DecodeError> {
         Ok(Trade {
             instrument,
             aggressor: self.aggressor.byte(),
@@ -377,7 +419,9 @@ impl PublicTrade<'_> {
 }
 
 fn number<T>(
-    field: &'static str, text: &str, parse: impl FnOnce(&str) -> Result<T, NumberError>,
+    field: &'static str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, NumberError>,
 ) -> Result<T, DecodeError> {
     parse(text).map_err(|why| DecodeError::number(field, text, why))
 }

@@ -11,4 +11,7 @@ mod sync;
 pub use error::DecodeError;
 pub use levels::Levels;
 pub use message::{BookTicker, DepthSnapshot, DepthUpdate, Ignored, Message, PublicTrade, decode};
-pub use sync::{BUFFERED_DIFFS_MAX, BUFFERED_LEVELS_MAX, DepthDiff, DepthSync, DiffVerdict, Product, SnapshotVerdict};
+pub use sync::{
+    BUFFERED_DIFFS_MAX, BUFFERED_LEVELS_MAX, DepthDiff, DepthSync, DiffVerdict, Product,
+    SnapshotVerdict,
+};

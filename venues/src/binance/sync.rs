@@ -102,7 +102,9 @@ struct Waiting {
 
 impl Waiting {
     fn diff(&self) -> DepthDiff<'_> {
-        let (bids, asks) = self.levels.split_at((self.header.bids as usize).min(self.levels.len()));
+        let (bids, asks) = self
+            .levels
+            .split_at((self.header.bids as usize).min(self.levels.len()));
         DepthDiff {
             venue_time_ns: self.header.venue_time_ns,
             first_id: self.header.first_id,
@@ -140,7 +142,13 @@ impl DepthSync {
 
     /// With the book at `last_id` that a journal already holds.
     pub fn live(product: Product, instrument: InstrumentId, last_id: u64) -> Self {
-        Self { state: State::Live { last_id, bridged: true }, ..Self::new(product, instrument) }
+        Self {
+            state: State::Live {
+                last_id,
+                bridged: true,
+            },
+            ..Self::new(product, instrument)
+        }
     }
 
     /// The id of the book, while there is one.
@@ -166,7 +174,9 @@ impl DepthSync {
     /// # Errors
     /// What `sink` returns.
     pub fn on_diff<E>(
-        &mut self, diff: &DepthDiff<'_>, sink: &mut impl FnMut(&Event<'_>) -> Result<(), E>,
+        &mut self,
+        diff: &DepthDiff<'_>,
+        sink: &mut impl FnMut(&Event<'_>) -> Result<(), E>,
     ) -> Result<DiffVerdict, E> {
         let State::Live { last_id, bridged } = self.state else {
             if !self.announce() {
@@ -179,16 +189,29 @@ impl DepthSync {
             Link::Old => Ok(DiffVerdict::Dropped),
             Link::Follows => {
                 let header = self.header(diff, last_id);
-                sink(&Event::BookDelta(BookUpdate { header: &header, bids: diff.bids, asks: diff.asks }))?;
-                self.state = State::Live { last_id: diff.last_id, bridged: true };
+                sink(&Event::BookDelta(BookUpdate {
+                    header: &header,
+                    bids: diff.bids,
+                    asks: diff.asks,
+                }))?;
+                self.state = State::Live {
+                    last_id: diff.last_id,
+                    bridged: true,
+                };
                 Ok(DiffVerdict::Applied)
             }
             Link::Gap { found } => {
-                let gap = StaleReason::Gap { expected: last_id, found };
+                let gap = StaleReason::Gap {
+                    expected: last_id,
+                    found,
+                };
                 self.state = State::Waiting { announced: true };
                 self.keep(diff);
                 sink(&self.feed_state(FeedCondition::Stale(gap)))?;
-                Ok(DiffVerdict::Gap { expected: last_id, found })
+                Ok(DiffVerdict::Gap {
+                    expected: last_id,
+                    found,
+                })
             }
         }
     }
@@ -198,10 +221,16 @@ impl DepthSync {
     /// # Errors
     /// What `sink` returns.
     pub fn on_snapshot<E>(
-        &mut self, last_id: u64, venue_time_ns: u64, bids: &[Level], asks: &[Level],
+        &mut self,
+        last_id: u64,
+        venue_time_ns: u64,
+        bids: &[Level],
+        asks: &[Level],
         sink: &mut impl FnMut(&Event<'_>) -> Result<(), E>,
     ) -> Result<SnapshotVerdict, E> {
-        if let State::Live { last_id: live_id, .. } = self.state
+        if let State::Live {
+            last_id: live_id, ..
+        } = self.state
             && last_id < live_id
         {
             return Ok(SnapshotVerdict::Older { live_id });
@@ -211,7 +240,9 @@ impl DepthSync {
                 Link::Old => {}
                 Link::Follows => break,
                 Link::Gap { .. } => {
-                    return Ok(SnapshotVerdict::DoesNotBridge { first_waiting_id: waiting.header.first_id });
+                    return Ok(SnapshotVerdict::DoesNotBridge {
+                        first_waiting_id: waiting.header.first_id,
+                    });
                 }
             }
         }
@@ -225,8 +256,15 @@ impl DepthSync {
             last_id,
             previous_id: 0,
         };
-        sink(&Event::BookSnapshot(BookUpdate { header: &header, bids, asks }))?;
-        self.state = State::Live { last_id, bridged: false };
+        sink(&Event::BookSnapshot(BookUpdate {
+            header: &header,
+            bids,
+            asks,
+        }))?;
+        self.state = State::Live {
+            last_id,
+            bridged: false,
+        };
         self.waiting_levels = 0;
         // A gap among them makes the rest wait again, in the same order.
         for waiting in std::mem::take(&mut self.waiting) {
@@ -240,7 +278,9 @@ impl DepthSync {
     /// # Errors
     /// What `sink` returns.
     pub fn lose<E>(
-        &mut self, reason: StaleReason, sink: &mut impl FnMut(&Event<'_>) -> Result<(), E>,
+        &mut self,
+        reason: StaleReason,
+        sink: &mut impl FnMut(&Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.waiting.clear();
         self.waiting_levels = 0;
@@ -250,12 +290,18 @@ impl DepthSync {
 
     /// Whether the tape already knew that there is no book; it does now.
     const fn announce(&mut self) -> bool {
-        let State::Waiting { announced } = &mut self.state else { return true };
+        let State::Waiting { announced } = &mut self.state else {
+            return true;
+        };
         std::mem::replace(announced, true)
     }
 
     fn feed_state(&self, condition: FeedCondition) -> Event<'static> {
-        Event::FeedState(Box::new(FeedState { instrument: self.instrument, feed: Feed::Book, condition }))
+        Event::FeedState(Box::new(FeedState {
+            instrument: self.instrument,
+            feed: Feed::Book,
+            condition,
+        }))
     }
 
     fn header(&self, diff: &DepthDiff<'_>, previous_id: u64) -> BookHeader {
@@ -276,9 +322,14 @@ impl DepthSync {
     fn keep(&mut self, diff: &DepthDiff<'_>) {
         let levels = [diff.bids, diff.asks].concat().into_boxed_slice();
         self.waiting_levels += levels.len();
-        self.waiting.push_back(Waiting { header: self.header(diff, diff.previous_id), levels });
+        self.waiting.push_back(Waiting {
+            header: self.header(diff, diff.previous_id),
+            levels,
+        });
         while self.waiting.len() > BUFFERED_DIFFS_MAX || self.waiting_levels > BUFFERED_LEVELS_MAX {
-            let Some(oldest) = self.waiting.pop_front() else { break };
+            let Some(oldest) = self.waiting.pop_front() else {
+                break;
+            };
             self.waiting_levels -= oldest.levels.len();
             self.overflowed += 1;
         }
@@ -289,10 +340,16 @@ fn link(product: Product, book_id: u64, bridged: bool, diff: &DepthDiff<'_>) -> 
     match product {
         Product::Spot if diff.last_id <= book_id => Link::Old,
         Product::Spot if diff.first_id <= book_id.saturating_add(1) => Link::Follows,
-        Product::Spot => Link::Gap { found: diff.first_id - 1 },
-        Product::UsdMargined if diff.last_id < book_id || (bridged && diff.last_id == book_id) => Link::Old,
+        Product::Spot => Link::Gap {
+            found: diff.first_id - 1,
+        },
+        Product::UsdMargined if diff.last_id < book_id || (bridged && diff.last_id == book_id) => {
+            Link::Old
+        }
         Product::UsdMargined if diff.previous_id == book_id => Link::Follows,
         Product::UsdMargined if !bridged && diff.first_id <= book_id => Link::Follows,
-        Product::UsdMargined => Link::Gap { found: diff.previous_id },
+        Product::UsdMargined => Link::Gap {
+            found: diff.previous_id,
+        },
     }
 }
