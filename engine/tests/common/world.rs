@@ -376,13 +376,20 @@ impl Run {
                 price,
                 qty,
                 aggressor,
-            } => self.input(&Event::Trade(&Trade {
-                instrument: InstrumentId(*id),
-                aggressor: *aggressor,
-                price: Price(*price),
-                qty: Qty(*qty),
-                ..Trade::default()
-            })),
+            } => {
+                // Half of the trades are where an order of ours may rest, or queues would hardly matter.
+                let id = InstrumentId(*id);
+                let mut ours = self.sequencer.desk().orders().iter();
+                let rests = ours.find(|order| order.instrument == id && order.price.0 > 0);
+                let at_ours = rests.filter(|_| qty % 2 == 0).map(|order| order.price);
+                self.input(&Event::Trade(&Trade {
+                    instrument: id,
+                    aggressor: *aggressor,
+                    price: at_ours.unwrap_or(Price(*price)),
+                    qty: Qty(*qty),
+                    ..Trade::default()
+                }));
+            }
             Happening::Snapshot {
                 id,
                 levels,
