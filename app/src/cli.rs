@@ -97,10 +97,10 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) lenient: bool,
     /// Fee for providing liquidity, as a fraction of the notional, where the files name none (0.001 is 10 bps)
-    #[arg(long, value_name = "RATE")]
+    #[arg(long = "maker", value_name = "RATE")]
     pub(crate) maker_fee: Option<rust_decimal::Decimal>,
     /// Fee for taking liquidity, as a fraction of the notional
-    #[arg(long, value_name = "RATE")]
+    #[arg(long = "taker", value_name = "RATE")]
     pub(crate) taker_fee: Option<rust_decimal::Decimal>,
     /// The venue's name, where the files do not say it
     #[arg(long)]

@@ -186,7 +186,12 @@ impl State {
                 full,
             ),
         };
-        let shift = -i128::from(side.sign()) * i128::from(self.params.half_spread_cbps) - skew;
+        // Neither quote passes the mid: a post-only order beyond it would only expire.
+        let half_spread = i128::from(self.params.half_spread_cbps);
+        let shift = match side {
+            Side::Buy => (-half_spread - skew).min(0),
+            Side::Sell => (half_spread - skew).max(0),
+        };
         // Twice the mid in millionths of a price unit, so that hundredths of a basis point are whole.
         let wanted = i128::from(twice_mid) * (1_000_000 + shift);
         let step = i128::from(tick) * 2_000_000;
@@ -346,6 +351,20 @@ mod tests {
         let state = State::new(&params).unwrap();
         assert_eq!(state.target(Side::Buy, 20_001, 0, 1, 1), 9_999);
         assert_eq!(state.target(Side::Sell, 20_001, 0, 1, 1), 10_002);
+    }
+
+    /// By hand: half spread 10, skew 50 against a full short position would put the bid 40 above the mid of 100.00.
+    #[test]
+    fn no_quote_passes_the_mid() {
+        let params = Params {
+            half_spread_cbps: 10_000,
+            skew_cbps: 50_000,
+            max_position: 1,
+            ..Params::default()
+        };
+        let state = State::new(&params).unwrap();
+        assert_eq!(state.target(Side::Buy, 20_000, -1, 1, 1), 10_000);
+        assert_eq!(state.target(Side::Sell, 20_000, 1, 1, 1), 10_000);
     }
 
     #[test]
