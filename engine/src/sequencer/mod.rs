@@ -108,8 +108,12 @@ impl<S: Sink> Sequencer<S> {
         let now = clock.max(self.last_stamp);
         self.fire_due(now)?;
         // Read first: what is no event never gets onto the tape.
-        let event = Event::decode(kind, payload)
-            .map_err(|e| self.broken(self.next, now, kind, e.into()))?;
+        // Looked at where it was read: moving an event just written stalls the processor on every tick.
+        let decoded = Event::decode(kind, payload);
+        let event = match &decoded {
+            Ok(event) => event,
+            Err(e) => return Err(self.broken(self.next, now, kind, e.clone().into())),
+        };
         if !event.kind().can_be(false) {
             let source = EngineError::WrongOrigin {
                 kind: event.kind().name(),
@@ -119,9 +123,9 @@ impl<S: Sink> Sequencer<S> {
         }
         let sequence = self.append(now, Tag::input(kind), payload)?;
         self.desk.count_input();
-        self.take(sequence, now, &event)?;
+        self.take(sequence, now, event)?;
         self.drain(now)?;
-        self.hash_if_due(sequence, now, &event)?;
+        self.hash_if_due(sequence, now, event)?;
         self.sink.end_step().map_err(StepError::Sink)
     }
 
