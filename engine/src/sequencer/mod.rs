@@ -279,7 +279,9 @@ impl<S: Sink> Sequencer<S> {
     fn emit(&mut self, now: Nanos, event: &Event<'_>) -> Result<(), StepError<S::Error>> {
         let mut payload = core::mem::take(&mut self.payload);
         payload.clear();
-        event.encode(&mut payload);
+        if S::READS_DERIVED {
+            event.encode(&mut payload);
+        }
         let appended = self.append(now, Tag::derived(event.kind().number()), &payload);
         self.payload = payload;
         self.take(appended?, now, event)

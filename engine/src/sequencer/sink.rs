@@ -9,6 +9,9 @@ pub trait Sink {
     /// Why a frame could not be taken.
     type Error: std::error::Error + 'static;
 
+    /// Whether anybody looks at derived frames' payloads; they are not encoded, and come empty, where nobody does.
+    const READS_DERIVED: bool = true;
+
     /// Takes a frame. It may be held back until the next one or the step's end, which says whether it was the last.
     ///
     /// # Errors
@@ -34,6 +37,8 @@ pub struct NullSink;
 
 impl Sink for NullSink {
     type Error = Infallible;
+
+    const READS_DERIVED: bool = false;
 
     #[inline]
     fn frame(&mut self, _: Sequence, _: Nanos, _: Tag, _: &[u8]) -> Result<(), Infallible> {
