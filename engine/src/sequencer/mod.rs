@@ -314,8 +314,10 @@ impl<S: Sink> Sequencer<S> {
             if frames > MAX_FRAMES_PER_STEP {
                 return Err(self.runaway(now, MAX_FRAMES_PER_STEP));
             }
-            if let Some(event) = self.frame_of(now, cause, decision)? {
-                self.emit(now, &event)?;
+            match self.frame_of(now, cause, decision) {
+                Ok(Some(ref event)) => self.emit(now, event)?,
+                Ok(None) => {}
+                Err(e) => return Err(e),
             }
         }
         Ok(())
