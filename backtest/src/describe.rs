@@ -128,6 +128,28 @@ impl Names {
             Event::HaltChanged(e) => plain(e),
             Event::StateHash(e) => plain(e),
             Event::StepClosed(e) => plain(e),
+            Event::ContractTerms(e) => plain(e),
+            Event::RulesText(e) => plain(e),
+            Event::PairApproved(e) => plain(e),
+            Event::PairWithdrawn(e) => plain(e),
+            Event::Forecast(e) => plain(e),
+            Event::Observation(e) => plain(e),
+            Event::LeaderListed(e) => plain(e),
+            Event::LeaderTrade(e) => plain(e),
+            Event::LeaderPortfolio(e) => plain(e),
+            Event::TradingDay(e) => plain(e),
+            Event::DailyBar(e) => plain(e),
+            Event::IntentReceived(e) => plain(e),
+            Event::IntentPromoted(e) => plain(e),
+            Event::VenueHealth(e) => plain(e),
+            Event::ClockDrift(e) => plain(e),
+            Event::GateChanged(e) => plain(e),
+            Event::ParentChanged(e) => plain(e),
+            Event::AlarmRaised(e) => plain(e),
+            Event::LimitWarned(e) => plain(e),
+            Event::DayRolled(e) => plain(e),
+            Event::SignalRaised(e) => plain(e),
+            Event::IntentChanged(e) => plain(e),
         };
         let decimals = event
             .instrument()
@@ -164,7 +186,10 @@ impl Names {
     }
 
     fn name_fields(&self, fields: &mut Map<String, Value>, decimals: Option<Decimals>) {
-        const PRICES: [&str; 11] = [
+        const PRICES: [&str; 14] = [
+            "stop_loss",
+            "target",
+            "entry",
             "price",
             "bid_price",
             "ask_price",
@@ -180,7 +205,10 @@ impl Names {
         const QTYS: [&str; 6] = ["qty", "bid_qty", "ask_qty", "volume", "lot_size", "min_qty"];
         for (key, value) in fields.iter_mut() {
             match (key.as_str(), &mut *value) {
-                ("instrument", Value::Number(number)) => {
+                (
+                    "instrument" | "single_book" | "yes_token" | "no_token",
+                    Value::Number(number),
+                ) => {
                     let name = number
                         .as_u64()
                         .and_then(|n| self.instrument(u32::try_from(n).ok()?));

@@ -178,11 +178,12 @@ impl Summary {
         let warn = |strategy: &StrategyConfig| {
             let wanted = strategy
                 .params
-                .instrument()
-                .filter(|wanted| !names.contains(wanted))?;
+                .instruments()
+                .into_iter()
+                .find(|wanted| !names.contains(wanted))?;
             let known = names.join(", ");
             Some(format!(
-                "strategy '{}' never traded: the tape has no {wanted}; it has {known}",
+                "strategy '{}' names {wanted}, which the tape does not have; it has {known}",
                 strategy.id
             ))
         };

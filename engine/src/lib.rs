@@ -20,6 +20,7 @@ pub mod id;
 pub mod market;
 pub mod number;
 pub mod order;
+pub mod parent;
 pub mod risk;
 pub mod sequencer;
 pub mod session;

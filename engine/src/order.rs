@@ -48,6 +48,8 @@ pub enum OrderType {
     Limit,
     /// At what the book gives; the rest expires.
     Market,
+    /// Waits until the market trades at or through its price (the trigger), then takes what the book gives.
+    Stop,
 }
 
 /// How long an order stays.
@@ -170,7 +172,7 @@ pub struct Order {
     pub order_type: OrderType,
     /// How long it stays.
     pub time_in_force: TimeInForce,
-    /// Limit price; zero for a market order.
+    /// Limit price, or a stop's trigger; zero for a market order.
     pub price: Price,
     /// Ordered quantity.
     pub qty: Qty,
@@ -182,6 +184,9 @@ pub struct Order {
     pub decided_at: Nanos,
     /// Whether a cancel is under way.
     pub cancelling: bool,
+    /// What the strategy calls it.
+    #[serde(default)]
+    pub tag: u64,
 }
 
 impl Order {

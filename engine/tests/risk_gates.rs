@@ -26,6 +26,7 @@ fn limit(instrument: InstrumentId, side: Side, price: i64, qty: i64) -> Proposal
         time_in_force: TimeInForce::GoodTillCancel,
         price: Price(price),
         qty: Qty(qty),
+        tag: 0,
     }
 }
 
@@ -99,6 +100,7 @@ fn work(rig: &mut Rig, at: u64, strategy: StrategyId, order: &Proposal) -> Order
         time_in_force: order.time_in_force,
         price: order.price,
         qty: order.qty,
+        tag: 0,
     };
     OrderId(rig.derive(at, &Event::OrderDecided(decided)).0)
 }

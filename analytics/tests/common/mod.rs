@@ -416,6 +416,7 @@ pub(crate) fn every_kind(dir: &Path) {
             time_in_force: TimeInForce::ImmediateOrCancel,
             price,
             qty: Qty(250),
+            tag: 0,
         }));
     }
     tape.derived(&Event::CancelDecided(CancelDecided {
@@ -435,6 +436,7 @@ pub(crate) fn every_kind(dir: &Path) {
             gate: Gate::OrderNotional,
             value,
             limit: Decimal::ZERO,
+            tag: 0,
         }));
     }
     for due in [at, Nanos(u64::MAX)] {

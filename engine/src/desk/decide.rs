@@ -1,12 +1,16 @@
 //! What follows from an event: everything here looks at the desk and changes nothing.
 use super::{Desk, Due, Task};
 use crate::error::EngineError;
-use crate::event::{Event, ExecutionReport, HaltChanged, OperatorAction, TimerFired};
-use crate::id::{OrderId, Sequence, StrategyId};
+use crate::event::{
+    Alarm, Event, ExecutionReport, HaltChanged, IntentChanged, OperatorAction, ParentChanged,
+    SignalRaised, TimerFired,
+};
+use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::market::Market;
 use crate::risk::{HaltReason, Proposal};
-use crate::strategy::{Strategy, View, Wishes};
+use crate::strategy::{Candidate, Explanation, Stopped, Strategy, View, Wishes};
 use crate::time::Nanos;
+use rust_decimal::Decimal;
 
 /// Something that should stand on the tape next.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +25,16 @@ pub enum Decision {
     Report(ExecutionReport),
     /// A halt that comes or goes.
     Halt(HaltReason, bool),
+    /// The first gate that stops a candidate, or none: for the tape where it is another one than before.
+    Gate(StrategyId, Box<(Candidate, Stopped)>),
+    /// A call for somebody.
+    Alarm(StrategyId, InstrumentId, Alarm, Decimal),
+    /// A parent's new state.
+    Parent(Box<ParentChanged>),
+    /// A signal.
+    Signal(Box<SignalRaised>),
+    /// An intent's new state.
+    Intent(Box<IntentChanged>),
 }
 
 impl Desk {
@@ -91,8 +105,30 @@ impl Desk {
             Event::TimerFired(fired) => {
                 self.ask(fired.strategy, sequence, now, event, market, scratch, out)
             }
-            Event::BarClosed(_) | Event::FeedState(_) => {
+            Event::BarClosed(_)
+            | Event::FeedState(_)
+            | Event::ContractTerms(_)
+            | Event::RulesText(_)
+            | Event::LeaderTrade(_)
+            | Event::DailyBar(_)
+            | Event::IntentReceived(_)
+            | Event::TradingRules(_)
+            | Event::FeeSchedule(_) => {
                 self.ask_watchers(sequence, now, event, market, scratch, out);
+            }
+            Event::ParentChanged(change) => {
+                self.ask(change.strategy, sequence, now, event, market, scratch, out)
+            }
+            Event::IntentChanged(change) => {
+                self.ask(change.strategy, sequence, now, event, market, scratch, out)
+            }
+            Event::SignalRaised(signal) => {
+                self.ask(signal.strategy, sequence, now, event, market, scratch, out)
+            }
+            fact if fact.is_for_everybody() => {
+                for strategy in self.strategy_ids() {
+                    self.ask(strategy, sequence, now, event, market, scratch, out);
+                }
             }
             _ => {}
         }
@@ -172,7 +208,30 @@ impl Desk {
             desk: self,
         };
         seat.strategy.decide(event, &view, &mut scratch.wishes);
-        scratch.wishes.drain(strategy).for_each(out);
+        scratch.wishes.drain(strategy, &seat.gates).for_each(out);
+    }
+
+    /// Every gate that a strategy asks on an event that it has folded, and the orders that would follow.
+    pub fn explain(
+        &self,
+        strategy: StrategyId,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+    ) -> Explanation {
+        let mut wishes = Wishes::explaining();
+        if let Some(seat) = self.seats.get(strategy.index()) {
+            let view = View {
+                strategy,
+                sequence,
+                now,
+                market,
+                desk: self,
+            };
+            seat.strategy.decide(event, &view, &mut wishes);
+        }
+        wishes.into_explanation()
     }
 
     /// What follows from a task that is due.

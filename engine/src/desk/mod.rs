@@ -28,7 +28,7 @@ use crate::market::Market;
 use crate::order::{Order, OrderState};
 use crate::risk::{DayStart, HaltReason, LimitUnits, RiskState};
 use crate::session::SessionConfig;
-use crate::strategy::{AnyStrategy, Strategy};
+use crate::strategy::{AnyStrategy, Candidate, LastGates, Strategy};
 use crate::time::{DAY_NS, Nanos};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,8 @@ struct Seat {
     strategy: AnyStrategy,
     /// By instrument: whether the strategy sees its market data.
     watches: Vec<bool>,
+    /// What last stopped each of its candidates.
+    gates: LastGates,
 }
 
 /// The limits of every scope, resolved once.
@@ -190,7 +192,29 @@ impl Desk {
             }
             Event::HaltChanged(change) => self.halt_changed(sequence, change),
             Event::BarClosed(_) => self.show_watchers(sequence, now, event, market)?,
+            Event::GateChanged(change) => {
+                if let Some(seat) = self.seats.get_mut(change.strategy.index()) {
+                    seat.gates.set(change.candidate, change.gate.clone());
+                }
+            }
+            Event::ParentChanged(change) => {
+                self.show_owner(change.strategy, sequence, now, event, market)?;
+            }
+            Event::IntentChanged(change) => {
+                self.show_owner(change.strategy, sequence, now, event, market)?;
+            }
+            Event::SignalRaised(signal) => {
+                self.show_owner(signal.strategy, sequence, now, event, market)?;
+            }
+            Event::AlarmRaised(alarm) => {
+                self.show_owner(alarm.strategy, sequence, now, event, market)?;
+            }
             Event::StateHash(_) | Event::StepClosed(_) => {}
+            fact if fact.is_for_everybody() => {
+                for seat in &mut self.seats {
+                    seat.strategy.evolve(sequence, now, event, market)?;
+                }
+            }
             // The rest are inputs about the market.
             _ => {
                 self.show_watchers(sequence, now, event, market)?;
@@ -228,6 +252,7 @@ impl Desk {
             self.seats.push(Seat {
                 strategy: built,
                 watches: Vec::new(),
+                gates: LastGates::default(),
             });
             let limits = config
                 .risk
@@ -410,6 +435,18 @@ impl Desk {
             .get_mut(strategy.index())
             .ok_or_else(|| EngineError::UnknownStrategy(strategy.0))?;
         seat.strategy.evolve(sequence, now, event, market)
+    }
+
+    /// Whether a candidate's gate is another one than the tape says.
+    #[inline]
+    pub(crate) fn gate_differs(
+        &self,
+        strategy: StrategyId,
+        candidate: Candidate,
+        gate: Option<&str>,
+    ) -> bool {
+        let seat = self.seats.get(strategy.index());
+        seat.is_some_and(|seat| seat.gates.differs(candidate.number, gate))
     }
 
     /// Counts an input of the session.

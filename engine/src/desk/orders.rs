@@ -59,6 +59,7 @@ impl Orders {
             state: OrderState::Decided,
             decided_at: now,
             cancelling: false,
+            tag: decided.tag,
         });
     }
 
@@ -209,6 +210,7 @@ mod tests {
             time_in_force: TimeInForce::GoodTillCancel,
             price: Price(100),
             qty: Qty(qty),
+            tag: 0,
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders

@@ -329,7 +329,7 @@ impl Desk {
         }
         let limit = match order.order_type {
             OrderType::Limit => Some(order.price),
-            OrderType::Market => None,
+            OrderType::Market | OrderType::Stop => None,
         };
         let rests = order.rests();
         if order.time_in_force == TimeInForce::PostOnly {

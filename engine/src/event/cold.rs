@@ -352,6 +352,9 @@ pub struct OrderDecided {
     pub price: Price,
     /// Quantity; positive.
     pub qty: Qty,
+    /// What the strategy calls it; comes back with its frames.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tag: u64,
 }
 
 /// The wish to cancel an order.
@@ -388,6 +391,9 @@ pub struct OrderDenied {
     pub value: Decimal,
     /// What it allows.
     pub limit: Decimal,
+    /// What the strategy calls it; comes back with its frames.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tag: u64,
 }
 
 /// A reason to halt came or went.
@@ -419,6 +425,12 @@ pub struct StepClosed {
     pub cause: Sequence,
     /// The logic hash of the build that closed it.
     pub logic_hash: String,
+}
+
+/// A tag that no strategy gave is left out of frames.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(tag: &u64) -> bool {
+    *tag == 0
 }
 
 pub(super) fn read<T: DeserializeOwned>(kind: Kind, payload: &[u8]) -> Result<T, DecodeError> {

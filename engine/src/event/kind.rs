@@ -68,6 +68,36 @@ kinds! {
     OperatorCommand = 15, "operator_command";
     /// What became of an order.
     ExecutionReport = 16, "execution_report";
+    /// What a contract pays on, and when.
+    ContractTerms = 17, "contract_terms";
+    /// A market's rule text, as a hash.
+    RulesText = 18, "rules_text";
+    /// Two contracts that somebody approved as the same question.
+    PairApproved = 19, "pair_approved";
+    /// An approval taken back.
+    PairWithdrawn = 20, "pair_withdrawn";
+    /// A weather forecast.
+    Forecast = 21, "forecast";
+    /// A weather observation.
+    Observation = 22, "observation";
+    /// A wallet to copy, or not any more.
+    LeaderListed = 23, "leader_listed";
+    /// A trade of a wallet that is copied.
+    LeaderTrade = 24, "leader_trade";
+    /// What such a wallet holds.
+    LeaderPortfolio = 25, "leader_portfolio";
+    /// One day of an exchange's calendar.
+    TradingDay = 26, "trading_day";
+    /// A day's bar from a data provider.
+    DailyBar = 27, "daily_bar";
+    /// An order intent from outside.
+    IntentReceived = 28, "intent_received";
+    /// An intent's release for sending.
+    IntentPromoted = 29, "intent_promoted";
+    /// How a venue's connection does.
+    VenueHealth = 30, "venue_health";
+    /// How far our clock is off.
+    ClockDrift = 31, "clock_drift";
     /// A timer is due.
     TimerFired = 64, "timer_fired";
     /// A bar is complete.
@@ -86,6 +116,20 @@ kinds! {
     StateHash = 71, "state_hash";
     /// A cut step closed by recovery.
     StepClosed = 72, "step_closed";
+    /// Another gate stops a candidate now, or none does any more.
+    GateChanged = 73, "gate_changed";
+    /// A multi-leg order's state changed.
+    ParentChanged = 74, "parent_changed";
+    /// Somebody should look.
+    AlarmRaised = 75, "alarm_raised";
+    /// A limit is nearly used up.
+    LimitWarned = 76, "limit_warned";
+    /// A UTC day began.
+    DayRolled = 77, "day_rolled";
+    /// A trading signal.
+    SignalRaised = 78, "signal_raised";
+    /// An order intent's state changed.
+    IntentChanged = 79, "intent_changed";
 }
 
 impl Kind {

@@ -4,69 +4,163 @@
 //! in place from the mapping. Everything else is MessagePack with named fields, so an optional field that a later
 //! version adds leaves old journals readable.
 mod cold;
+mod facts;
 mod hot;
 mod kind;
+mod records;
 
 pub use cold::*;
+pub use facts::*;
 pub use hot::*;
 pub use kind::Kind;
+pub use records::*;
 
 use crate::error::DecodeError;
 use crate::id::{InstrumentId, OrderId, Sequence};
 
-/// One decoded frame's content. Hot events borrow the frame's bytes.
-#[derive(Clone, Debug)]
-pub enum Event<'a> {
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident$(($box:ident))?;)*) => {
+        /// One decoded frame's content. Hot events borrow the frame's bytes.
+        #[derive(Clone, Debug)]
+        pub enum Event<'a> {
+            /// Best bid and ask.
+            Quote(&'a Quote),
+            /// A public trade.
+            Trade(&'a Trade),
+            /// A whole book: what was there before is gone.
+            BookSnapshot(BookUpdate<'a>),
+            /// New quantities of some levels.
+            BookDelta(BookUpdate<'a>),
+            $($(#[$doc])* $name(events!(@type $name $($box)?)),)*
+        }
+
+        impl<'a> Event<'a> {
+            #[cold]
+            fn decode_cold(kind: Kind, payload: &[u8]) -> Result<Event<'static>, DecodeError> {
+                Ok(match kind {
+                    $(Kind::$name => Event::$name(events!(@make cold::read(kind, payload)?, $($box)?)),)*
+                    Kind::Quote | Kind::Trade | Kind::BookSnapshot | Kind::BookDelta => {
+                        return Err(DecodeError::UnknownKind { kind: kind.number() });
+                    }
+                })
+            }
+
+            /// The event's kind.
+            pub const fn kind(&self) -> Kind {
+                match self {
+                    Event::Quote(_) => Kind::Quote,
+                    Event::Trade(_) => Kind::Trade,
+                    Event::BookSnapshot(_) => Kind::BookSnapshot,
+                    Event::BookDelta(_) => Kind::BookDelta,
+                    $(Event::$name(_) => Kind::$name,)*
+                }
+            }
+
+            /// Appends the event's payload to `out`. Hot events are a copy, the rest MessagePack.
+            pub fn encode(&self, out: &mut Vec<u8>) {
+                use zerocopy::IntoBytes;
+                match self {
+                    Event::Quote(quote) => out.extend_from_slice(quote.as_bytes()),
+                    Event::Trade(trade) => out.extend_from_slice(trade.as_bytes()),
+                    Event::BookSnapshot(update) | Event::BookDelta(update) => update.write(out),
+                    $(Event::$name(e) => cold::write(out, e),)*
+                }
+            }
+        }
+    };
+    (@type $name:ident) => { $name };
+    (@type $name:ident Box) => { Box<$name> };
+    (@make $value:expr,) => { $value };
+    (@make $value:expr, Box) => { Box::new($value) };
+}
+
+events! {
     /// A session begins: who decides, with which parameters and limits.
-    SessionStart(Box<SessionStart>),
+    SessionStart(Box);
     /// A session's inputs are complete.
-    SessionEnd(SessionEnd),
+    SessionEnd;
     /// Where the inputs that follow come from.
-    DataSource(Box<DataSource>),
+    DataSource(Box);
     /// An instrument and the decimals of its numbers.
-    InstrumentDefined(Box<InstrumentDefined>),
+    InstrumentDefined(Box);
     /// Tick, lot and bounds of an instrument from a time on.
-    TradingRules(TradingRules),
+    TradingRules;
     /// Fees of an instrument from a time on.
-    FeeSchedule(Box<FeeSchedule>),
-    /// Best bid and ask.
-    Quote(&'a Quote),
-    /// A public trade.
-    Trade(&'a Trade),
-    /// A whole book: what was there before is gone.
-    BookSnapshot(BookUpdate<'a>),
-    /// New quantities of some levels.
-    BookDelta(BookUpdate<'a>),
+    FeeSchedule(Box);
     /// A feed's content can or can't be trusted any more.
-    FeedState(Box<FeedState>),
+    FeedState(Box);
     /// A market opens, halts or closes.
-    MarketStatus(MarketStatus),
+    MarketStatus;
     /// What a market's contract finally pays.
-    Resolution(Resolution),
+    Resolution;
     /// Time passed and nothing else happened.
-    Heartbeat(Heartbeat),
+    Heartbeat;
     /// Somebody at the controls.
-    OperatorCommand(Box<OperatorCommand>),
+    OperatorCommand(Box);
     /// What became of an order: from a venue (input) or from the paper venue (derived).
-    ExecutionReport(ExecutionReport),
+    ExecutionReport;
     /// A timer that a strategy asked for is due.
-    TimerFired(TimerFired),
+    TimerFired;
     /// A bar's interval is over.
-    BarClosed(BarClosed),
+    BarClosed;
     /// An order that passed the risk gate.
-    OrderDecided(OrderDecided),
+    OrderDecided;
     /// The wish to cancel an order.
-    CancelDecided(CancelDecided),
+    CancelDecided;
     /// An order that the risk gate stopped.
-    OrderDenied(OrderDenied),
+    OrderDenied;
     /// The wish for a timer.
-    TimerSet(TimerSet),
+    TimerSet;
     /// A reason to halt came or went.
-    HaltChanged(HaltChanged),
+    HaltChanged;
     /// The hash of the whole state here.
-    StateHash(StateHash),
+    StateHash;
     /// A step that a crash cut short, closed by recovery without deciding it again.
-    StepClosed(StepClosed),
+    StepClosed;
+    /// What a contract pays on, and when.
+    ContractTerms(Box);
+    /// A market's rule text, as a hash.
+    RulesText(Box);
+    /// Two contracts that somebody approved as the same question.
+    PairApproved(Box);
+    /// An approval taken back.
+    PairWithdrawn(Box);
+    /// A weather forecast.
+    Forecast(Box);
+    /// A weather observation.
+    Observation(Box);
+    /// A wallet to copy, or not any more.
+    LeaderListed(Box);
+    /// A trade of a wallet that is copied.
+    LeaderTrade(Box);
+    /// What such a wallet holds.
+    LeaderPortfolio(Box);
+    /// One day of an exchange's calendar.
+    TradingDay(Box);
+    /// A day's bar from a data provider.
+    DailyBar(Box);
+    /// An order intent from outside.
+    IntentReceived(Box);
+    /// An intent's release for sending.
+    IntentPromoted(Box);
+    /// How a venue's connection does.
+    VenueHealth(Box);
+    /// How far our clock is off.
+    ClockDrift;
+    /// Another gate stops a candidate now, or none does any more.
+    GateChanged(Box);
+    /// A multi-leg order's state changed.
+    ParentChanged(Box);
+    /// Somebody should look.
+    AlarmRaised(Box);
+    /// A limit is nearly used up.
+    LimitWarned(Box);
+    /// A UTC day began.
+    DayRolled;
+    /// A trading signal.
+    SignalRaised(Box);
+    /// An order intent's state changed.
+    IntentChanged(Box);
 }
 
 impl<'a> Event<'a> {
@@ -87,102 +181,6 @@ impl<'a> Event<'a> {
         })
     }
 
-    #[cold]
-    fn decode_cold(kind: Kind, payload: &[u8]) -> Result<Event<'static>, DecodeError> {
-        Ok(match kind {
-            Kind::SessionStart => Event::SessionStart(Box::new(cold::read(kind, payload)?)),
-            Kind::SessionEnd => Event::SessionEnd(cold::read(kind, payload)?),
-            Kind::DataSource => Event::DataSource(Box::new(cold::read(kind, payload)?)),
-            Kind::InstrumentDefined => {
-                Event::InstrumentDefined(Box::new(cold::read(kind, payload)?))
-            }
-            Kind::TradingRules => Event::TradingRules(cold::read(kind, payload)?),
-            Kind::FeeSchedule => Event::FeeSchedule(Box::new(cold::read(kind, payload)?)),
-            Kind::FeedState => Event::FeedState(Box::new(cold::read(kind, payload)?)),
-            Kind::MarketStatus => Event::MarketStatus(cold::read(kind, payload)?),
-            Kind::Resolution => Event::Resolution(cold::read(kind, payload)?),
-            Kind::Heartbeat => Event::Heartbeat(cold::read(kind, payload)?),
-            Kind::OperatorCommand => Event::OperatorCommand(Box::new(cold::read(kind, payload)?)),
-            Kind::ExecutionReport => Event::ExecutionReport(cold::read(kind, payload)?),
-            Kind::TimerFired => Event::TimerFired(cold::read(kind, payload)?),
-            Kind::BarClosed => Event::BarClosed(cold::read(kind, payload)?),
-            Kind::OrderDecided => Event::OrderDecided(cold::read(kind, payload)?),
-            Kind::CancelDecided => Event::CancelDecided(cold::read(kind, payload)?),
-            Kind::OrderDenied => Event::OrderDenied(cold::read(kind, payload)?),
-            Kind::TimerSet => Event::TimerSet(cold::read(kind, payload)?),
-            Kind::HaltChanged => Event::HaltChanged(cold::read(kind, payload)?),
-            Kind::StateHash => Event::StateHash(cold::read(kind, payload)?),
-            Kind::StepClosed => Event::StepClosed(cold::read(kind, payload)?),
-            Kind::Quote | Kind::Trade | Kind::BookSnapshot | Kind::BookDelta => {
-                return Err(DecodeError::UnknownKind {
-                    kind: kind.number(),
-                });
-            }
-        })
-    }
-
-    /// The event's kind.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Event::SessionStart(_) => Kind::SessionStart,
-            Event::SessionEnd(_) => Kind::SessionEnd,
-            Event::DataSource(_) => Kind::DataSource,
-            Event::InstrumentDefined(_) => Kind::InstrumentDefined,
-            Event::TradingRules(_) => Kind::TradingRules,
-            Event::FeeSchedule(_) => Kind::FeeSchedule,
-            Event::Quote(_) => Kind::Quote,
-            Event::Trade(_) => Kind::Trade,
-            Event::BookSnapshot(_) => Kind::BookSnapshot,
-            Event::BookDelta(_) => Kind::BookDelta,
-            Event::FeedState(_) => Kind::FeedState,
-            Event::MarketStatus(_) => Kind::MarketStatus,
-            Event::Resolution(_) => Kind::Resolution,
-            Event::Heartbeat(_) => Kind::Heartbeat,
-            Event::OperatorCommand(_) => Kind::OperatorCommand,
-            Event::ExecutionReport(_) => Kind::ExecutionReport,
-            Event::TimerFired(_) => Kind::TimerFired,
-            Event::BarClosed(_) => Kind::BarClosed,
-            Event::OrderDecided(_) => Kind::OrderDecided,
-            Event::CancelDecided(_) => Kind::CancelDecided,
-            Event::OrderDenied(_) => Kind::OrderDenied,
-            Event::TimerSet(_) => Kind::TimerSet,
-            Event::HaltChanged(_) => Kind::HaltChanged,
-            Event::StateHash(_) => Kind::StateHash,
-            Event::StepClosed(_) => Kind::StepClosed,
-        }
-    }
-
-    /// Appends the event's payload to `out`. Hot events are a copy, the rest MessagePack.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        use zerocopy::IntoBytes;
-        match self {
-            Event::Quote(quote) => out.extend_from_slice(quote.as_bytes()),
-            Event::Trade(trade) => out.extend_from_slice(trade.as_bytes()),
-            Event::BookSnapshot(update) | Event::BookDelta(update) => update.write(out),
-            Event::SessionStart(e) => cold::write(out, e),
-            Event::SessionEnd(e) => cold::write(out, e),
-            Event::DataSource(e) => cold::write(out, e),
-            Event::InstrumentDefined(e) => cold::write(out, e),
-            Event::TradingRules(e) => cold::write(out, e),
-            Event::FeeSchedule(e) => cold::write(out, e),
-            Event::FeedState(e) => cold::write(out, e),
-            Event::MarketStatus(e) => cold::write(out, e),
-            Event::Resolution(e) => cold::write(out, e),
-            Event::Heartbeat(e) => cold::write(out, e),
-            Event::OperatorCommand(e) => cold::write(out, e),
-            Event::ExecutionReport(e) => cold::write(out, e),
-            Event::TimerFired(e) => cold::write(out, e),
-            Event::BarClosed(e) => cold::write(out, e),
-            Event::OrderDecided(e) => cold::write(out, e),
-            Event::CancelDecided(e) => cold::write(out, e),
-            Event::OrderDenied(e) => cold::write(out, e),
-            Event::TimerSet(e) => cold::write(out, e),
-            Event::HaltChanged(e) => cold::write(out, e),
-            Event::StateHash(e) => cold::write(out, e),
-            Event::StepClosed(e) => cold::write(out, e),
-        }
-    }
-
     /// The instrument that the event is about, where it is about one.
     pub fn instrument(&self) -> Option<InstrumentId> {
         Some(match self {
@@ -200,8 +198,33 @@ impl<'a> Event<'a> {
             Event::OrderDenied(e) => e.instrument,
             Event::ExecutionReport(e) => e.instrument,
             Event::CancelDecided(e) => e.instrument,
+            Event::ContractTerms(e) => e.instrument,
+            Event::RulesText(e) => e.instrument,
+            Event::LeaderTrade(e) => e.instrument,
+            Event::DailyBar(e) => e.instrument,
+            Event::IntentReceived(e) => e.instrument,
+            Event::GateChanged(e) => e.instrument,
+            Event::AlarmRaised(e) => e.instrument,
+            Event::SignalRaised(e) => e.instrument,
             _ => return None,
         })
+    }
+
+    /// Whether the event is a fact about no single market: every strategy sees it.
+    pub const fn is_for_everybody(&self) -> bool {
+        matches!(
+            self,
+            Event::PairApproved(_)
+                | Event::PairWithdrawn(_)
+                | Event::Forecast(_)
+                | Event::Observation(_)
+                | Event::LeaderListed(_)
+                | Event::LeaderPortfolio(_)
+                | Event::TradingDay(_)
+                | Event::IntentPromoted(_)
+                | Event::VenueHealth(_)
+                | Event::DayRolled(_)
+        )
     }
 
     /// The order that the event is about; `sequence` is its frame's, which names a decided order.
@@ -227,6 +250,13 @@ impl<'a> Event<'a> {
             Event::HaltChanged(e) => e.cause,
             Event::StateHash(e) => e.cause,
             Event::StepClosed(e) => e.cause,
+            Event::GateChanged(e) => e.cause,
+            Event::ParentChanged(e) => e.cause,
+            Event::AlarmRaised(e) => e.cause,
+            Event::LimitWarned(e) => e.cause,
+            Event::DayRolled(e) => e.cause,
+            Event::SignalRaised(e) => e.cause,
+            Event::IntentChanged(e) => e.cause,
             _ => return None,
         })
     }

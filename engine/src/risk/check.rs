@@ -1,5 +1,5 @@
 //! The gates themselves: one function asks them in order and names the first that stops an order.
-use super::{Gate, LimitUnits};
+use super::{Gate, LimitUnits, Scope};
 use crate::desk::Desk;
 use crate::error::EngineError;
 use crate::event::TradingStatus;
@@ -25,6 +25,8 @@ pub struct Proposal {
     pub price: Price,
     /// Quantity; positive.
     pub qty: Qty,
+    /// What the strategy calls it; comes back with the order's frames. 0 for nothing.
+    pub tag: u64,
 }
 
 /// Which gate stopped an order, what it saw and what it allows.
@@ -110,7 +112,7 @@ impl Subject<'_> {
             return deny(Gate::FreshData, Decimal::ZERO, Decimal::ONE);
         };
         let price = match order.order_type {
-            OrderType::Limit => {
+            OrderType::Limit | OrderType::Stop => {
                 let price = order.price;
                 if price.0 % rules.tick_size.0 != 0 {
                     return deny(
@@ -404,7 +406,7 @@ impl Subject<'_> {
                 && self.in_scope(scope, working.strategy, working.instrument)
             {
                 let price = match working.order_type {
-                    OrderType::Limit => working.price,
+                    OrderType::Limit | OrderType::Stop => working.price,
                     OrderType::Market => instrument.mark(working.side).unwrap_or_default(),
                 };
                 gross = gross.add(instrument.decimals().notional(price, working.remaining())?)?;
@@ -430,14 +432,6 @@ impl Subject<'_> {
         }
         Ok(gain.negated())
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Total,
-    Venue,
-    Strategy,
-    Instrument,
 }
 
 /// A quantity mantissa in units of 1e-18, for comparison with a limit.

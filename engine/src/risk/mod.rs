@@ -73,6 +73,20 @@ gates! {
     DailyLoss, "daily_loss";
 }
 
+/// How far a limit reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Over everything.
+    Total,
+    /// One venue.
+    Venue,
+    /// One strategy.
+    Strategy,
+    /// One instrument.
+    Instrument,
+}
+
 /// Why trading is halted. Reasons form a set; new risk is taken again when the set is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -193,7 +207,7 @@ impl RiskState {
     }
 
     /// The profit of a position when the day began.
-    fn day_start(&self, strategy: StrategyId, instrument: InstrumentId) -> Money {
+    pub(crate) fn day_start(&self, strategy: StrategyId, instrument: InstrumentId) -> Money {
         let key = |start: &DayStart| (start.strategy, start.instrument);
         let place = self
             .day_start

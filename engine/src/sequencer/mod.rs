@@ -10,13 +10,16 @@ pub use sink::{MemorySink, NullSink, Sink};
 use crate::desk::{Decision, Desk, DueDecision, Scratch};
 use crate::error::EngineError;
 use crate::event::{
-    CancelDecided, Event, HaltChanged, Kind, OrderDecided, OrderDenied, StateHash, TimerSet,
+    AlarmRaised, CancelDecided, Event, GateChanged, HaltChanged, IntentChanged, Kind, OrderDecided,
+    OrderDenied, ParentChanged, SignalRaised, StateHash, TimerSet,
 };
-use crate::id::Sequence;
+use crate::id::{Sequence, StrategyId};
 use crate::market::Market;
 use crate::risk;
+use crate::strategy::{Candidate, Figure, GateName, Stopped};
 use crate::time::Nanos;
 use onetape_journal::{Frame, Tag};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -345,6 +348,7 @@ impl<S: Sink> Sequencer<S> {
                         time_in_force: p.time_in_force,
                         price: p.price,
                         qty: p.qty,
+                        tag: p.tag,
                     }),
                     Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
                         cause,
@@ -356,6 +360,7 @@ impl<S: Sink> Sequencer<S> {
                         gate,
                         value,
                         limit,
+                        tag: p.tag,
                     }),
                 })
             }
@@ -381,6 +386,28 @@ impl<S: Sink> Sequencer<S> {
                 token,
             })),
             Decision::Report(report) => Some(Event::ExecutionReport(report)),
+            Decision::Gate(strategy, changed) => self.gate_changed(cause, strategy, &changed),
+            Decision::Alarm(strategy, instrument, alarm, value) => {
+                Some(Event::AlarmRaised(Box::new(AlarmRaised {
+                    cause,
+                    strategy,
+                    instrument,
+                    alarm,
+                    value,
+                })))
+            }
+            Decision::Parent(change) => Some(Event::ParentChanged(Box::new(ParentChanged {
+                cause,
+                ..*change
+            }))),
+            Decision::Signal(signal) => Some(Event::SignalRaised(Box::new(SignalRaised {
+                cause,
+                ..*signal
+            }))),
+            Decision::Intent(change) => Some(Event::IntentChanged(Box::new(IntentChanged {
+                cause,
+                ..*change
+            }))),
             Decision::Halt(reason, active) => (self.desk.risk().halts.contains(&reason) != active)
                 .then_some(Event::HaltChanged(HaltChanged {
                     cause,
@@ -388,6 +415,29 @@ impl<S: Sink> Sequencer<S> {
                     active,
                 })),
         })
+    }
+
+    /// The record of a candidate's gate, where it is another one than the tape says.
+    fn gate_changed(
+        &self,
+        cause: Sequence,
+        strategy: StrategyId,
+        (candidate, stopped): &(Candidate, Stopped),
+    ) -> Option<Event<'static>> {
+        let gate = stopped.map(|(gate, _, _)| gate);
+        if !self.desk.gate_differs(strategy, *candidate, gate) {
+            return None;
+        }
+        let figure = |figure: Figure| figure.to_decimal();
+        Some(Event::GateChanged(Box::new(GateChanged {
+            cause,
+            strategy,
+            candidate: candidate.number,
+            instrument: candidate.instrument,
+            gate: gate.map(GateName::Borrowed),
+            value: stopped.map_or(Decimal::ZERO, |(_, value, _)| figure(value)),
+            limit: stopped.map_or(Decimal::ZERO, |(_, _, limit)| figure(limit)),
+        })))
     }
 
     #[inline]

@@ -65,6 +65,10 @@ impl Default for Params {
 }
 
 impl Params {
+    pub(super) fn instruments(&self) -> Vec<&str> {
+        self.instrument.as_deref().into_iter().collect()
+    }
+
     pub(super) fn bars(&self) -> Vec<BarRequest> {
         match (&self.source, &self.instrument) {
             (Source::Bars, Some(instrument)) => vec![BarRequest {
@@ -265,6 +269,7 @@ impl Strategy for State {
             time_in_force: TimeInForce::ImmediateOrCancel,
             price: Price(0),
             qty: Qty(change).abs(),
+            tag: 0,
         });
     }
 }

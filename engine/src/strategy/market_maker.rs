@@ -64,6 +64,10 @@ impl Default for Params {
 }
 
 impl Params {
+    pub(super) fn instruments(&self) -> Vec<&str> {
+        self.instrument.as_deref().into_iter().collect()
+    }
+
     pub(super) const fn bars(&self) -> Vec<BarRequest> {
         Vec::new()
     }
@@ -329,6 +333,7 @@ impl Strategy for State {
                             time_in_force: TimeInForce::PostOnly,
                             price: Price(price),
                             qty: Qty(size),
+                            tag: 0,
                         });
                     }
                 }

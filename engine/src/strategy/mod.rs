@@ -3,11 +3,13 @@
 //! A strategy folds what it sees into its own state (`evolve`), and says what it wants (`decide`, which can't change
 //! anything). It sees the market only while it is live, and never a clock.
 mod ema_cross;
+mod gates;
 mod market_maker;
 mod sizing;
 mod view;
 
-pub use view::{View, Wishes};
+pub use gates::{Candidate, Figure, GateName, GateRow, Gates, LastGates, Relation, Stopped};
+pub use view::{Explanation, View, Wishes};
 
 use crate::error::EngineError;
 use crate::event::Event;
@@ -24,7 +26,8 @@ pub trait Strategy {
     /// What is wrong with the parameters for this instrument.
     fn bind(&mut self, instrument: &Instrument) -> Result<bool, String>;
 
-    /// Folds an event that market and desk have folded: market data of bound instruments, own orders and timers.
+    /// Folds an event that market and desk have folded: market data of bound instruments, own orders and timers, and every
+    /// fact that is about no market (forecasts, pairs, leaders, calendars, intents, the turn of the day).
     ///
     /// # Errors
     /// [`EngineError`] when a number does not fit.
@@ -83,9 +86,9 @@ macro_rules! registry {
                 match self { $(StrategyParams::$variant(_) => $name,)* }
             }
 
-            /// The instrument that the parameters name.
-            pub fn instrument(&self) -> Option<&str> {
-                match self { $(StrategyParams::$variant(params) => params.instrument.as_deref(),)* }
+            /// The instruments that the parameters name, "venue:symbol".
+            pub fn instruments(&self) -> Vec<&str> {
+                match self { $(StrategyParams::$variant(params) => params.instruments(),)* }
             }
 
             /// The bars that the strategy wants built.

@@ -1,8 +1,11 @@
 //! What a strategy may look at, and how it says what it wants.
-use crate::desk::{Decision, Desk};
-use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
+use super::gates::{Candidate, Figure, GateRow, Gates, LastGates, Stopped};
+use crate::desk::{Decision, Desk, Position};
+use crate::error::EngineError;
+use crate::event::{Alarm, IntentChanged, ParentChanged, SignalRaised};
+use crate::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
 use crate::market::Market;
-use crate::number::Qty;
+use crate::number::{Money, Qty};
 use crate::order::Order;
 use crate::risk::Proposal;
 use crate::time::Nanos;
@@ -24,10 +27,24 @@ impl<'a> View<'a> {
     /// What the strategy holds, signed.
     #[inline]
     pub fn position(&self, instrument: InstrumentId) -> Qty {
+        self.position_in(instrument)
+            .map_or(Qty(0), |position| position.qty)
+    }
+
+    /// The strategy's position with its cost and fees, once it has traded there.
+    #[inline]
+    pub fn position_in(&self, instrument: InstrumentId) -> Option<&'a Position> {
+        self.desk.ledger().position(self.strategy, instrument)
+    }
+
+    /// Every position that the strategy ever had.
+    pub fn positions(&self) -> impl Iterator<Item = &'a Position> + use<'a> {
+        let strategy = self.strategy;
         self.desk
             .ledger()
-            .position(self.strategy, instrument)
-            .map_or(Qty(0), |position| position.qty)
+            .positions()
+            .iter()
+            .filter(move |position| position.strategy == strategy)
     }
 
     /// The strategy's orders at work, oldest first.
@@ -38,19 +55,75 @@ impl<'a> View<'a> {
             .iter()
             .filter(move |order| order.strategy == strategy)
     }
+
+    /// One of the strategy's orders, while it works.
+    pub fn order(&self, id: OrderId) -> Option<&'a Order> {
+        let order = self.desk.orders().get(id)?;
+        (order.strategy == self.strategy).then_some(order)
+    }
+
+    /// The strategy's profit so far in a currency, open positions at the price that one would hit.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number does not fit.
+    pub fn profit(&self, currency: CurrencyId) -> Result<Money, EngineError> {
+        self.desk
+            .ledger()
+            .equity(self.strategy, currency, self.market)
+    }
+
+    /// The same since UTC midnight.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number does not fit.
+    pub fn day_profit(&self, currency: CurrencyId) -> Result<Money, EngineError> {
+        let mut gain = Money::ZERO;
+        for position in self.positions() {
+            let instrument = self.market.instrument(position.instrument)?;
+            if instrument.quote_currency == currency {
+                let start = self
+                    .desk
+                    .risk()
+                    .day_start(self.strategy, position.instrument);
+                gain = gain.add(position.profit(instrument)?.sub(start)?)?;
+            }
+        }
+        Ok(gain)
+    }
+
+    /// Whether a halt stops new risk of the strategy.
+    pub fn is_halted(&self) -> bool {
+        let mut halts = self.desk.risk().halts.iter();
+        halts.any(|reason| reason.stops(self.strategy))
+    }
 }
 
 /// What a strategy wants, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
     wishes: Vec<Wish>,
+    explained: Option<Vec<GateRow>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Wish {
     Order(Proposal),
     Cancel(OrderId),
     Timer(Nanos, u64),
+    Gate(Candidate, Stopped),
+    Alarm(InstrumentId, Alarm, Figure),
+    Parent(Box<ParentChanged>),
+    Signal(Box<SignalRaised>),
+    Intent(Box<IntentChanged>),
+}
+
+/// Every gate that was asked for one event, and the orders that would follow.
+#[derive(Clone, Debug, Default)]
+pub struct Explanation {
+    /// The gates in the order in which they were asked.
+    pub rows: Vec<GateRow>,
+    /// The orders.
+    pub proposals: Vec<Proposal>,
 }
 
 impl Wishes {
@@ -69,12 +142,114 @@ impl Wishes {
         self.wishes.push(Wish::Timer(due, token));
     }
 
+    /// Starts to ask a candidate's gates.
     #[inline]
-    pub(crate) fn drain(&mut self, strategy: StrategyId) -> impl Iterator<Item = Decision> + '_ {
+    pub const fn gates(&mut self, candidate: Candidate) -> Gates<'_> {
+        Gates::new(self, candidate)
+    }
+
+    /// Calls somebody.
+    pub fn alarm(&mut self, instrument: InstrumentId, alarm: Alarm, value: impl Into<Figure>) {
+        self.wishes
+            .push(Wish::Alarm(instrument, alarm, value.into()));
+    }
+
+    /// Notes a parent's new state on the tape. `cause` and `strategy` are filled in.
+    pub fn parent(&mut self, change: ParentChanged) {
+        self.wishes.push(Wish::Parent(Box::new(change)));
+    }
+
+    /// Notes a signal on the tape. `cause` and `strategy` are filled in.
+    pub fn signal(&mut self, signal: SignalRaised) {
+        self.wishes.push(Wish::Signal(Box::new(signal)));
+    }
+
+    /// Notes an intent's new state on the tape. `cause` and `strategy` are filled in.
+    pub fn intent(&mut self, change: IntentChanged) {
+        self.wishes.push(Wish::Intent(Box::new(change)));
+    }
+
+    /// Wishes that note every gate.
+    pub fn explaining() -> Self {
+        Self {
+            wishes: Vec::new(),
+            explained: Some(Vec::new()),
+        }
+    }
+
+    /// What was noted.
+    pub fn into_explanation(self) -> Explanation {
+        let proposals = self.wishes.into_iter().filter_map(|wish| match wish {
+            Wish::Order(proposal) => Some(proposal),
+            _ => None,
+        });
+        Explanation {
+            rows: self.explained.unwrap_or_default(),
+            proposals: proposals.collect(),
+        }
+    }
+
+    /// Notes a gate if somebody wants them all; returns whether somebody does.
+    #[inline]
+    pub(super) fn note(&mut self, row: impl FnOnce() -> GateRow) -> bool {
+        match &mut self.explained {
+            Some(rows) => {
+                rows.push(row());
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[inline]
+    pub(super) fn gate(&mut self, candidate: Candidate, stopped: Stopped) {
+        self.wishes.push(Wish::Gate(candidate, stopped));
+    }
+
+    #[inline]
+    pub(crate) fn drain(
+        &mut self,
+        strategy: StrategyId,
+        last: &LastGates,
+    ) -> impl Iterator<Item = Decision> + '_ {
+        // On nearly every tick a candidate is stopped where it was before, and nothing follows.
+        self.wishes.retain(|wish| match wish {
+            Wish::Gate(candidate, stopped) => {
+                last.differs(candidate.number, stopped.map(|(gate, _, _)| gate))
+            }
+            _ => true,
+        });
         self.wishes.drain(..).map(move |wish| match wish {
             Wish::Order(proposal) => Decision::Order(strategy, proposal),
             Wish::Cancel(order) => Decision::Cancel(strategy, order),
             Wish::Timer(due, token) => Decision::Timer(strategy, due, token),
+            Wish::Gate(candidate, stopped) => {
+                Decision::Gate(strategy, Box::new((candidate, stopped)))
+            }
+            Wish::Alarm(instrument, alarm, value) => {
+                Decision::Alarm(strategy, instrument, alarm, value.to_decimal())
+            }
+            Wish::Parent(change) => Decision::Parent(
+                ParentChanged {
+                    strategy,
+                    ..*change
+                }
+                .into(),
+            ),
+            Wish::Signal(signal) => Decision::Signal(
+                SignalRaised {
+                    strategy,
+                    ..*signal
+                }
+                .into(),
+            ),
+            Wish::Intent(change) => Decision::Intent(
+                IntentChanged {
+                    strategy,
+                    ..*change
+                }
+                .into(),
+            ),
         })
     }
 }

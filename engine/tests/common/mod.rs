@@ -241,6 +241,7 @@ impl Rig {
             time_in_force,
             price: Price(price),
             qty: Qty(qty),
+            tag: 0,
         };
         OrderId(self.derive(at, &Event::OrderDecided(decided)).0)
     }
