@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 use common::world::world;
-use common::{MS, NOON, Rig, X, decoded, encoded, frame, quiet_session, rules};
+use common::{MS, NOON, Rig, X, decoded, encoded, frame, quiet_session, rules, samples};
 use onetape_engine::error::DecodeError;
 use onetape_engine::event::{
     Event, ExecutionReport, Fill, Heartbeat, Kind, Liquidity, Resolution, StepClosed, TimerFired,
@@ -180,9 +180,11 @@ fn random_worlds_hold_every_kind_but_those_without_a_writer_yet() {
         let run = world(true).new_tree(&mut runner).unwrap().current().run();
         kinds.extend(run.sink().frames.iter().map(|kept| decoded(kept).kind()));
     }
-    // No strategy sets timers yet, and steps are closed by recovery alone.
+    // The strategies of random worlds set no timers and know no facts, and steps are closed by recovery alone.
     let cause = Sequence(7);
-    for event in [
+    let mut others = samples::facts();
+    others.extend(samples::records());
+    others.extend([
         Event::TimerSet(TimerSet {
             cause,
             strategy: StrategyId(1),
@@ -198,7 +200,9 @@ fn random_worlds_hold_every_kind_but_those_without_a_writer_yet() {
             cause,
             logic_hash: "0".repeat(16),
         }),
-    ] {
+    ]);
+    for event in others {
+        assert_eq!(event.check(), Ok(()));
         assert!(!kinds.contains(&event.kind()));
         round_trips(&event).unwrap();
         kinds.insert(event.kind());

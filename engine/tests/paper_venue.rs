@@ -336,7 +336,8 @@ fn a_cancel_can_lose_the_race_against_a_fill() {
     assert_eq!(rig.said(wins), [said(OrderState::Acked), cancelled]);
     let full = filled(OrderState::Filled, 9_999, 3_000);
     assert_eq!(rig.said(loses), [said(OrderState::Acked), full]);
-    assert!(rig.sequencer.desk().schedule().next().is_none());
+    let next = rig.sequencer.desk().schedule().next();
+    assert!(next.is_none_or(|due| due.task == onetape_engine::desk::Task::DayRoll));
 }
 
 #[test]

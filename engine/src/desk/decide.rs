@@ -2,11 +2,12 @@
 use super::{Desk, Due, Task};
 use crate::error::EngineError;
 use crate::event::{
-    Alarm, Event, ExecutionReport, HaltChanged, IntentChanged, OperatorAction, ParentChanged,
-    SignalRaised, TimerFired,
+    Alarm, DayRolled, Event, ExecutionReport, HaltChanged, IntentChanged, OperatorAction,
+    ParentChanged, SignalRaised, TimerFired,
 };
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::market::Market;
+use crate::order::Order;
 use crate::risk::{HaltReason, Proposal};
 use crate::strategy::{Candidate, Explanation, Stopped, Strategy, View, Wishes};
 use crate::time::Nanos;
@@ -66,6 +67,24 @@ impl Desk {
             Event::MarketStatus(_) | Event::Resolution(_) => {
                 self.decide_fills(sequence, now, event, market, scratch, out)?;
                 self.ask_watchers(sequence, now, event, market, scratch, out);
+            }
+            Event::ClockDrift(drift) => {
+                let limit = self.config().risk.max_clock_drift_ms;
+                let (off, halted) = (
+                    drift.drift_ms.unsigned_abs() >= limit,
+                    self.risk.halts.contains(&HaltReason::ClockDrift),
+                );
+                if off != halted {
+                    out(Decision::Halt(HaltReason::ClockDrift, off));
+                }
+            }
+            Event::HaltChanged(change) => {
+                if change.active && self.config().risk.cancel_on_halt {
+                    self.cancel_entries(change.reason, out);
+                }
+                for strategy in self.strategy_ids() {
+                    self.ask(strategy, sequence, now, event, market, scratch, out);
+                }
             }
             Event::OperatorCommand(command) => {
                 let halted = self.risk.halts.contains(&HaltReason::Operator);
@@ -133,6 +152,18 @@ impl Desk {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A halt takes back what could still add risk; orders that reduce a position stay.
+    fn cancel_entries(&self, reason: HaltReason, out: &mut impl FnMut(Decision)) {
+        let stopped = |order: &&Order| reason.stops(order.strategy) && !order.cancelling;
+        for order in self.orders.iter().filter(stopped) {
+            let held = self.ledger.position(order.strategy, order.instrument);
+            let held = held.map_or(0, |position| position.qty.0);
+            if held == 0 || held.signum() == order.side.sign() {
+                out(Decision::Cancel(order.strategy, order.id));
+            }
+        }
     }
 
     fn decide_fills(
@@ -260,6 +291,12 @@ impl Desk {
                     token,
                 }));
             }
+            Task::DayRoll => {
+                out(DueDecision::Day(DayRolled {
+                    cause: due.cause,
+                    day: u32::try_from(now.utc_day()).unwrap_or(u32::MAX),
+                }));
+            }
             Task::HaltEnds(reason) => {
                 out(DueDecision::Halt(HaltChanged {
                     cause: due.cause,
@@ -283,6 +320,8 @@ pub enum DueDecision {
     Timer(TimerFired),
     /// A halt ends.
     Halt(HaltChanged),
+    /// A day begins.
+    Day(DayRolled),
     /// The paper venue reports.
     Report(ExecutionReport),
 }

@@ -101,7 +101,7 @@ impl Desk {
         if self.config.is_none() {
             // No session: the desk is empty until one starts.
             if let Event::SessionStart(session) = event {
-                self.open_session(now, session, market)?;
+                self.open_session(sequence, now, session, market)?;
             }
             return Ok(());
         }
@@ -190,7 +190,17 @@ impl Desk {
                 }
                 self.show_owner(fired.strategy, sequence, now, event, market)?;
             }
-            Event::HaltChanged(change) => self.halt_changed(sequence, change),
+            Event::HaltChanged(change) => {
+                self.halt_changed(sequence, change);
+                self.show_everybody(sequence, now, event, market)?;
+            }
+            Event::DayRolled(_) => {
+                if !self.schedule.remove(Task::DayRoll) {
+                    return Err(EngineError::Unscheduled("day_rolled"));
+                }
+                self.roll_day(sequence, now, market)?;
+                self.show_everybody(sequence, now, event, market)?;
+            }
             Event::BarClosed(_) => self.show_watchers(sequence, now, event, market)?,
             Event::GateChanged(change) => {
                 if let Some(seat) = self.seats.get_mut(change.strategy.index()) {
@@ -211,9 +221,7 @@ impl Desk {
             }
             Event::StateHash(_) | Event::StepClosed(_) => {}
             fact if fact.is_for_everybody() => {
-                for seat in &mut self.seats {
-                    seat.strategy.evolve(sequence, now, event, market)?;
-                }
+                self.show_everybody(sequence, now, event, market)?;
             }
             // The rest are inputs about the market.
             _ => {
@@ -225,6 +233,7 @@ impl Desk {
 
     fn open_session(
         &mut self,
+        sequence: Sequence,
         now: Nanos,
         session: &SessionStart,
         market: &Market,
@@ -262,7 +271,7 @@ impl Desk {
             self.limits.strategies.push(LimitUnits::new(limits)?);
         }
         self.limits.total = LimitUnits::new(&config.risk.total)?;
-        self.risk.roll_day(next_midnight(now), Vec::new());
+        self.roll_day(sequence, now, market)?;
         self.config = Some(Box::new(config.clone()));
         for instrument in market.instruments() {
             self.bind(instrument.id(), market)?;
@@ -295,16 +304,19 @@ impl Desk {
         Ok(())
     }
 
-    /// The first frame of a second: equity is sampled, and at midnight the day's profit starts anew.
+    /// The first frame of a second: equity is sampled.
     #[cold]
     fn turn_second(&mut self, now: Nanos, market: &Market) -> Result<(), EngineError> {
-        if now >= self.risk.next_day() {
-            self.roll_day(now, market)?;
-        }
         self.performance.sample(now, &self.ledger, market)
     }
 
-    fn roll_day(&mut self, now: Nanos, market: &Market) -> Result<(), EngineError> {
+    /// The day's profit starts anew, and the next midnight is due.
+    fn roll_day(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        market: &Market,
+    ) -> Result<(), EngineError> {
         let profit = |position: &Position| {
             let profit = position.profit(market.instrument(position.instrument)?)?;
             let (strategy, instrument) = (position.strategy, position.instrument);
@@ -316,6 +328,11 @@ impl Desk {
         };
         let profits: Result<_, EngineError> = self.ledger.positions().iter().map(profit).collect();
         self.risk.roll_day(next_midnight(now), profits?);
+        self.schedule.add(Due {
+            at: self.risk.next_day(),
+            cause: sequence,
+            task: Task::DayRoll,
+        });
         Ok(())
     }
 
@@ -447,6 +464,19 @@ impl Desk {
     ) -> bool {
         let seat = self.seats.get(strategy.index());
         seat.is_some_and(|seat| seat.gates.differs(candidate.number, gate))
+    }
+
+    fn show_everybody(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+    ) -> Result<(), EngineError> {
+        for seat in &mut self.seats {
+            seat.strategy.evolve(sequence, now, event, market)?;
+        }
+        Ok(())
     }
 
     /// Counts an input of the session.

@@ -19,6 +19,8 @@ pub enum Task {
         /// What the strategy calls it.
         token: u64,
     },
+    /// A UTC day begins.
+    DayRoll,
     /// A halt that ends with the day.
     HaltEnds(HaltReason),
 }

@@ -93,6 +93,8 @@ pub enum Scope {
 pub enum HaltReason {
     /// An operator said so.
     Operator,
+    /// Our clock is off; ends when it is right again.
+    ClockDrift,
     /// A strategy lost too much today; ends with the UTC day.
     DailyLoss {
         /// Which one.
@@ -110,7 +112,7 @@ impl HaltReason {
     pub fn stops(self, strategy: StrategyId) -> bool {
         match self {
             HaltReason::DailyLoss { strategy: halted } => halted == strategy,
-            HaltReason::Operator | HaltReason::IllegalMove { .. } => true,
+            HaltReason::Operator | HaltReason::ClockDrift | HaltReason::IllegalMove { .. } => true,
         }
     }
 }

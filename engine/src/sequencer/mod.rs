@@ -192,6 +192,7 @@ impl<S: Sink> Sequencer<S> {
                         }
                         DueDecision::Timer(timer) => first = Some(Event::TimerFired(timer)),
                         DueDecision::Halt(halt) => first = Some(Event::HaltChanged(halt)),
+                        DueDecision::Day(day) => first = Some(Event::DayRolled(day)),
                     },
                 );
         decided.map_err(|e| self.broken(self.next, at, 0, e))?;

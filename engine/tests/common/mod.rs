@@ -1,6 +1,7 @@
 //! A sequencer with frames in memory, and events with the fields that a test cares about.
 #![allow(dead_code, reason = "every test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+pub(crate) mod samples;
 pub(crate) mod world;
 
 use onetape_engine::event::{
