@@ -1,4 +1,5 @@
 //! The tape's words for its enumerations; a test holds them against what the frames' own encoding says.
+use crate::error::RowError;
 use onetape_engine::event::{
     Aggressor, Feed, FeedCondition, InstrumentType, Liquidity, OperatorAction, StaleReason,
     TradingStatus, VenueReason,
@@ -6,6 +7,21 @@ use onetape_engine::event::{
 use onetape_engine::fees::{FeeFormula, RoundingMode};
 use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::risk::HaltReason;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The word that the tape's own encoding has for a value.
+pub(crate) fn of(value: &impl Serialize) -> Result<String, RowError> {
+    Ok(match serde_json::to_value(value)? {
+        Value::String(word) => word,
+        other => other.to_string(),
+    })
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, RowError> {
+    Ok(serde_json::to_string(value)?)
+}
 
 pub(crate) const fn side(side: Side) -> &'static str {
     match side {
@@ -18,6 +34,7 @@ pub(crate) const fn order_type(order_type: OrderType) -> &'static str {
     match order_type {
         OrderType::Limit => "limit",
         OrderType::Market => "market",
+        OrderType::Stop => "stop",
     }
 }
 
@@ -135,6 +152,7 @@ pub(crate) const fn rounding_mode(mode: RoundingMode) -> &'static str {
 pub(crate) const fn halt_reason(reason: HaltReason) -> &'static str {
     match reason {
         HaltReason::Operator => "operator",
+        HaltReason::ClockDrift => "clock_drift",
         HaltReason::DailyLoss { .. } => "daily_loss",
         HaltReason::IllegalMove { .. } => "illegal_move",
     }
@@ -217,6 +235,7 @@ mod tests {
         check(
             &[
                 HaltReason::Operator,
+                HaltReason::ClockDrift,
                 daily_loss,
                 HaltReason::IllegalMove { order: OrderId(0) },
             ],
