@@ -44,14 +44,31 @@ impl Desk {
         }
         match event {
             Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {
-                if !self.paper.is_idle() {
+                let instrument = event.instrument().and_then(|id| market.instrument(id).ok());
+                if instrument.is_some_and(|instrument| self.paper.may_report(instrument)) {
                     self.decide_fills(sequence, now, event, market, scratch, out)?;
                 }
                 self.ask_watchers(sequence, now, event, market, scratch, out);
             }
+            other => self.decide_rare(sequence, now, other, market, scratch, out)?,
+        }
+        Ok(())
+    }
+
+    fn decide_rare(
+        &self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+        scratch: &mut Scratch,
+        out: &mut impl FnMut(Decision),
+    ) -> Result<(), EngineError> {
+        let asked = match event {
             Event::MarketStatus(_) | Event::Resolution(_) => {
                 self.decide_fills(sequence, now, event, market, scratch, out)?;
                 self.ask_watchers(sequence, now, event, market, scratch, out);
+                None
             }
             Event::OperatorCommand(command) => {
                 let halted = self.risk.halts.contains(&HaltReason::Operator);
@@ -64,19 +81,19 @@ impl Desk {
                     }
                     _ => {}
                 }
+                None
             }
             Event::ExecutionReport(report) => {
                 if let Some((_, order)) = self.risk.illegal_move.filter(|(at, _)| *at == sequence) {
                     out(Decision::Halt(HaltReason::IllegalMove { order }, true));
+                    None
                 } else if self.repeated_report == sequence {
-                    return Ok(());
-                } else if let Some(owner) = self.orders.owner(report.order) {
-                    self.ask(owner, sequence, now, event, market, scratch, out);
+                    None
+                } else {
+                    self.orders.owner(report.order)
                 }
             }
-            Event::OrderDecided(order) => {
-                self.ask(order.strategy, sequence, now, event, market, scratch, out)
-            }
+            Event::OrderDecided(order) => Some(order.strategy),
             Event::OrderDenied(denied) => {
                 if denied.gate == crate::risk::Gate::DailyLoss {
                     out(Decision::Halt(
@@ -86,15 +103,17 @@ impl Desk {
                         true,
                     ));
                 }
-                self.ask(denied.strategy, sequence, now, event, market, scratch, out);
+                Some(denied.strategy)
             }
-            Event::TimerFired(fired) => {
-                self.ask(fired.strategy, sequence, now, event, market, scratch, out)
-            }
+            Event::TimerFired(fired) => Some(fired.strategy),
             Event::BarClosed(_) | Event::FeedState(_) => {
                 self.ask_watchers(sequence, now, event, market, scratch, out);
+                None
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(strategy) = asked {
+            self.ask(strategy, sequence, now, event, market, scratch, out);
         }
         Ok(())
     }
@@ -172,7 +191,9 @@ impl Desk {
             desk: self,
         };
         seat.strategy.decide(event, &view, &mut scratch.wishes);
-        scratch.wishes.drain(strategy).for_each(out);
+        if !scratch.wishes.is_empty() {
+            scratch.wishes.drain(strategy).for_each(out);
+        }
     }
 
     /// What follows from a task that is due.

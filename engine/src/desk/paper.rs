@@ -128,6 +128,9 @@ impl Paper {
             return;
         }
         for (side, levels) in [(Side::Buy, update.bids), (Side::Sell, update.asks)] {
+            if levels.is_empty() {
+                continue;
+            }
             if !self.taken.is_empty() {
                 self.taken.retain(|taken| {
                     (taken.instrument, taken.side) != (instrument, side)
@@ -247,6 +250,19 @@ impl Paper {
         }
         let has_left = |level| self.left_at(rest.instrument, side, level) > 0;
         displayed(instrument, side).take_while(comes).any(has_left)
+    }
+
+    /// Whether a market event may fill or end an order that rests: nearly none does, so this is asked first.
+    #[inline]
+    pub(super) fn may_report(&self, instrument: &Instrument) -> bool {
+        let top = instrument.top();
+        let ours = |rest: &&Resting| rest.instrument == instrument.id();
+        self.resting.iter().filter(ours).any(|rest| {
+            let best = top.and_then(|top| top.side(rest.side.opposite()));
+            rest.fillable > 0
+                || best.is_some_and(|best| rest.side.crosses(rest.price, best.price))
+                || instrument.status == TradingStatus::Closed
+        })
     }
 
     fn left_at(&self, instrument: InstrumentId, side: Side, level: Level) -> i64 {

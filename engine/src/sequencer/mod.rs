@@ -124,7 +124,9 @@ impl<S: Sink> Sequencer<S> {
         let sequence = self.append(now, Tag::input(kind), payload)?;
         self.desk.count_input();
         self.take(sequence, now, event)?;
-        self.drain(now)?;
+        if !self.pending.is_empty() {
+            self.drain(now)?;
+        }
         self.hash_if_due(sequence, now, event)?;
         self.sink.end_step().map_err(StepError::Sink)
     }

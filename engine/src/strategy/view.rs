@@ -70,6 +70,11 @@ impl Wishes {
     }
 
     #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.wishes.is_empty()
+    }
+
+    #[inline]
     pub(crate) fn drain(&mut self, strategy: StrategyId) -> impl Iterator<Item = Decision> + '_ {
         self.wishes.drain(..).map(move |wish| match wish {
             Wish::Order(proposal) => Decision::Order(strategy, proposal),
