@@ -192,7 +192,7 @@ impl Desk {
         };
         seat.strategy.decide(event, &view, &mut scratch.wishes);
         if !scratch.wishes.is_empty() {
-            scratch.wishes.drain(strategy).for_each(out);
+            pass_on(strategy, &mut scratch.wishes, out);
         }
     }
 
@@ -236,6 +236,12 @@ impl Desk {
             .for_each(|report| out(DueDecision::Report(report)));
         Ok(())
     }
+}
+
+/// Apart from the question, so that asking stays small: nearly every answer is that nothing is wanted.
+#[inline(never)]
+fn pass_on(strategy: StrategyId, wishes: &mut Wishes, out: &mut impl FnMut(Decision)) {
+    wishes.drain(strategy).for_each(out);
 }
 
 /// A frame that a due task leads to.

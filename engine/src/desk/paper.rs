@@ -255,13 +255,16 @@ impl Paper {
     /// Whether a market event may fill or end an order that rests: nearly none does, so this is asked first.
     #[inline]
     pub(super) fn may_report(&self, instrument: &Instrument) -> bool {
-        let top = instrument.top();
-        let ours = |rest: &&Resting| rest.instrument == instrument.id();
-        self.resting.iter().filter(ours).any(|rest| {
-            let best = top.and_then(|top| top.side(rest.side.opposite()));
-            rest.fillable > 0
-                || best.is_some_and(|best| rest.side.crosses(rest.price, best.price))
-                || instrument.status == TradingStatus::Closed
+        let top = instrument.top().unwrap_or_default();
+        let bid = top.side(Side::Buy).map_or(i64::MIN, |bid| bid.price.0);
+        let ask = top.side(Side::Sell).map_or(i64::MAX, |ask| ask.price.0);
+        let closed = instrument.status == TradingStatus::Closed;
+        self.resting.iter().any(|rest| {
+            let met = match rest.side {
+                Side::Buy => ask <= rest.price.0,
+                Side::Sell => bid >= rest.price.0,
+            };
+            rest.instrument == instrument.id() && (met || rest.fillable > 0 || closed)
         })
     }
 

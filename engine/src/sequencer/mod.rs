@@ -12,16 +12,15 @@ use crate::error::EngineError;
 use crate::event::{
     CancelDecided, Event, HaltChanged, Kind, OrderDecided, OrderDenied, StateHash, TimerSet,
 };
-use crate::id::Sequence;
+use crate::id::{Sequence, StrategyId};
 use crate::market::Market;
-use crate::risk;
+use crate::risk::{self, Proposal};
 use crate::time::Nanos;
 use onetape_journal::{Frame, Tag};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 /// A step with more derived frames than this is a strategy answering itself without end.
-const MAX_FRAMES_PER_STEP: u32 = 10_000;
+const MAX_FRAMES_PER_STEP: usize = 10_000;
 /// And so are more due steps at one time than this; every instrument may close a bar at midnight.
 const MAX_STEPS_AT_ONCE: u32 = 1_000_000;
 
@@ -61,7 +60,7 @@ pub struct Sequencer<S> {
     next: Sequence,
     last_stamp: Nanos,
     sink: S,
-    pending: VecDeque<(Sequence, Decision)>,
+    pending: Vec<(Sequence, Decision)>,
     scratch: Scratch,
     payload: Vec<u8>,
     state: Vec<u8>,
@@ -86,7 +85,7 @@ impl<S: Sink> Sequencer<S> {
             next: Sequence(1),
             last_stamp: Nanos(0),
             sink,
-            pending: VecDeque::with_capacity(64),
+            pending: Vec::with_capacity(64),
             scratch: Scratch::default(),
             payload: Vec::with_capacity(1_024),
             state: Vec::new(),
@@ -187,7 +186,7 @@ impl<S: Sink> Sequencer<S> {
                     &mut self.scratch,
                     &mut |decision| match decision {
                         DueDecision::Report(report) => {
-                            pending.push_back((due.cause, Decision::Report(report)))
+                            pending.push((due.cause, Decision::Report(report)))
                         }
                         DueDecision::Timer(timer) => first = Some(Event::TimerFired(timer)),
                         DueDecision::Halt(halt) => first = Some(Event::HaltChanged(halt)),
@@ -301,94 +300,96 @@ impl<S: Sink> Sequencer<S> {
         let folded = folded.and_then(|()| self.desk.evolve(sequence, now, event, &self.market));
         let pending = &mut self.pending;
         let decided = folded.and_then(|()| {
-            let out = &mut |decision| pending.push_back((sequence, decision));
+            let out = &mut |decision| pending.push((sequence, decision));
             self.desk
                 .decide(sequence, now, event, &self.market, &mut self.scratch, out)
         });
         decided.map_err(|e| self.broken(sequence, now, event.kind().number(), e))
     }
 
-    #[inline]
+    /// Takes the frames that pending decisions become, and those that follow from them.
     fn drain(&mut self, now: Nanos) -> Result<(), StepError<S::Error>> {
-        let mut frames = 0;
-        while let Some((cause, decision)) = self.pending.pop_front() {
-            frames += 1;
-            if frames > MAX_FRAMES_PER_STEP {
-                return Err(self.runaway(now, MAX_FRAMES_PER_STEP));
+        let mut taken = 0;
+        // Looked at where it stands: moving a decision just written stalls the processor.
+        while let Some((cause, decision)) = self.pending.get(taken) {
+            taken += 1;
+            if taken > MAX_FRAMES_PER_STEP {
+                return Err(self.runaway(now, MAX_FRAMES_PER_STEP as u32));
             }
-            match self.frame_of(now, cause, decision) {
-                Ok(Some(ref event)) => self.emit(now, event)?,
-                Ok(None) => {}
-                Err(e) => return Err(e),
-            }
+            let cause = *cause;
+            let event = match decision {
+                Decision::Order(strategy, proposal) => {
+                    self.judged(now, cause, *strategy, proposal)?
+                }
+                Decision::Cancel(strategy, id) => {
+                    let order = self.desk.orders().get(*id);
+                    match order.filter(|o| o.strategy == *strategy && !o.cancelling) {
+                        Some(order) => Event::CancelDecided(CancelDecided {
+                            cause,
+                            strategy: *strategy,
+                            instrument: order.instrument,
+                            order: *id,
+                        }),
+                        None => continue,
+                    }
+                }
+                Decision::Timer(strategy, due, token) => Event::TimerSet(TimerSet {
+                    cause,
+                    strategy: *strategy,
+                    due: *due,
+                    token: *token,
+                }),
+                Decision::Report(report) => Event::ExecutionReport(report.clone()),
+                Decision::Halt(reason, active) => {
+                    if self.desk.risk().halts.contains(reason) == *active {
+                        continue;
+                    }
+                    Event::HaltChanged(HaltChanged {
+                        cause,
+                        reason: *reason,
+                        active: *active,
+                    })
+                }
+            };
+            self.emit(now, &event)?;
         }
+        self.pending.clear();
         Ok(())
     }
 
-    /// The frame that a decision becomes; `None` where it has lost its object.
-    fn frame_of(
+    /// What the gates make of an order.
+    fn judged(
         &self,
         now: Nanos,
         cause: Sequence,
-        decision: Decision,
-    ) -> Result<Option<Event<'static>>, StepError<S::Error>> {
-        Ok(match decision {
-            Decision::Order(strategy, p) => {
-                let checked = risk::check(&self.desk, &self.market, now, strategy, &p);
-                let verdict = checked
-                    .map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
-                Some(match verdict {
-                    Ok(()) => Event::OrderDecided(OrderDecided {
-                        cause,
-                        strategy,
-                        instrument: p.instrument,
-                        side: p.side,
-                        order_type: p.order_type,
-                        time_in_force: p.time_in_force,
-                        price: p.price,
-                        qty: p.qty,
-                    }),
-                    Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
-                        cause,
-                        strategy,
-                        instrument: p.instrument,
-                        side: p.side,
-                        price: p.price,
-                        qty: p.qty,
-                        gate,
-                        value,
-                        limit,
-                    }),
-                })
-            }
-            Decision::Cancel(strategy, id) => {
-                let order = self
-                    .desk
-                    .orders()
-                    .get(id)
-                    .filter(|o| o.strategy == strategy && !o.cancelling);
-                order.map(|order| {
-                    Event::CancelDecided(CancelDecided {
-                        cause,
-                        strategy,
-                        instrument: order.instrument,
-                        order: id,
-                    })
-                })
-            }
-            Decision::Timer(strategy, due, token) => Some(Event::TimerSet(TimerSet {
+        strategy: StrategyId,
+        p: &Proposal,
+    ) -> Result<Event<'static>, StepError<S::Error>> {
+        let checked = risk::check(&self.desk, &self.market, now, strategy, p);
+        let verdict =
+            checked.map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
+        Ok(match verdict {
+            Ok(()) => Event::OrderDecided(OrderDecided {
                 cause,
                 strategy,
-                due,
-                token,
-            })),
-            Decision::Report(report) => Some(Event::ExecutionReport(report)),
-            Decision::Halt(reason, active) => (self.desk.risk().halts.contains(&reason) != active)
-                .then_some(Event::HaltChanged(HaltChanged {
-                    cause,
-                    reason,
-                    active,
-                })),
+                instrument: p.instrument,
+                side: p.side,
+                order_type: p.order_type,
+                time_in_force: p.time_in_force,
+                price: p.price,
+                qty: p.qty,
+            }),
+            Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
+                cause,
+                strategy,
+                instrument: p.instrument,
+                side: p.side,
+                price: p.price,
+                qty: p.qty,
+                gate,
+                value,
+                limit,
+            }),
         })
     }
 
