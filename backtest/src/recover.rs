@@ -107,7 +107,11 @@ pub(crate) fn base(journal: &Path, up_to: u64) -> Result<Base, Error> {
     let mut base = None;
     let mut known = snapshot::list(journal)?;
     known.sort_unstable();
-    for sequence in known.into_iter().rev().filter(|sequence| *sequence <= up_to) {
+    for sequence in known
+        .into_iter()
+        .rev()
+        .filter(|sequence| *sequence <= up_to)
+    {
         let restored = snapshot::read(journal, sequence)
             .map_err(|e| e.to_string())
             .and_then(|bytes| {

@@ -192,7 +192,10 @@ fn find(journal: &Path, question: &Question) -> Result<Found, Error> {
             Question::Sequence(sequence) => format!("there is no frame {sequence}"),
             Question::At { instrument, .. } if wanted.is_none() => {
                 let known: Vec<&str> = names.instruments().collect();
-                format!("there is no instrument '{instrument}' by then; known are {}", known.join(", "))
+                format!(
+                    "there is no instrument '{instrument}' by then; known are {}",
+                    known.join(", ")
+                )
             }
             Question::At { instrument, .. } => format!("{instrument} had no event by then"),
             Question::LastSkipped => "no candidate was stopped and no order denied".to_owned(),
@@ -266,7 +269,11 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
             Some(Proposal {
                 instrument: e.instrument,
                 side: e.side,
-                order_type: if e.price.0 == 0 { OrderType::Market } else { OrderType::Limit },
+                order_type: if e.price.0 == 0 {
+                    OrderType::Market
+                } else {
+                    OrderType::Limit
+                },
                 time_in_force: TimeInForce::GoodTillCancel,
                 price: e.price,
                 qty: e.qty,
@@ -294,7 +301,9 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
         strategy,
         instrument: event.instrument(),
         is_gate: matches!(event, Event::GateChanged(_)),
-        proposal: proposal.zip(strategy).map(|(proposal, strategy)| (at, proposal, strategy)),
+        proposal: proposal
+            .zip(strategy)
+            .map(|(proposal, strategy)| (at, proposal, strategy)),
     };
     Ok((shown, facts))
 }
@@ -312,8 +321,7 @@ fn explain(
     instrument: Option<InstrumentId>,
     answer: &mut Answer,
 ) -> Result<(), String> {
-    let event =
-        Event::decode(frame.tag.kind(), frame.payload).map_err(|e| e.to_string())?;
+    let event = Event::decode(frame.tag.kind(), frame.payload).map_err(|e| e.to_string())?;
     let (desk, market) = (sequencer.desk(), sequencer.market());
     let (sequence, now) = (Sequence(frame.sequence), Nanos(frame.timestamp_ns));
     let all: Vec<StrategyId> = match strategy {
@@ -328,7 +336,9 @@ fn explain(
             if instrument.is_some_and(|wanted| wanted != of.instrument) {
                 continue;
             }
-            let place = candidates.iter().position(|known| known.number == of.number);
+            let place = candidates
+                .iter()
+                .position(|known| known.number == of.number);
             let place = place.unwrap_or_else(|| {
                 candidates.push(Candidate {
                     strategy: strategy_name(sequencer, id),
@@ -358,9 +368,10 @@ fn wanted(
     answer: &mut Answer,
 ) -> Result<(), String> {
     let (desk, market) = (sequencer.desk(), sequencer.market());
-    let rows =
-        risk::explain(desk, market, now, strategy, proposal).map_err(|e| e.to_string())?;
-    let instrument = market.instrument(proposal.instrument).map_err(|e| e.to_string())?;
+    let rows = risk::explain(desk, market, now, strategy, proposal).map_err(|e| e.to_string())?;
+    let instrument = market
+        .instrument(proposal.instrument)
+        .map_err(|e| e.to_string())?;
     let d = instrument.decimals();
     let price = match proposal.order_type {
         OrderType::Market => "at the market".to_owned(),
@@ -371,7 +382,11 @@ fn wanted(
         strategy: strategy_name(sequencer, strategy),
         order: format!(
             "{} {} {} {price}",
-            if proposal.side.sign() > 0 { "buy" } else { "sell" },
+            if proposal.side.sign() > 0 {
+                "buy"
+            } else {
+                "sell"
+            },
             d.qty_decimal(proposal.qty).normalize(),
             instrument.name
         ),
@@ -397,7 +412,9 @@ fn gate(row: GateRow) -> Gate {
 
 fn strategy_name(sequencer: &Sequencer<NullSink>, id: StrategyId) -> String {
     let strategies = &sequencer.desk().config().strategies;
-    strategies.get(id.index()).map_or_else(|| id.0.to_string(), |s| s.id.clone())
+    strategies
+        .get(id.index())
+        .map_or_else(|| id.0.to_string(), |s| s.id.clone())
 }
 
 fn instrument_name(sequencer: &Sequencer<NullSink>, id: InstrumentId) -> String {

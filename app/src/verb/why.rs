@@ -32,7 +32,9 @@ fn time(text: &str) -> Result<u64, Failure> {
         return Ok(ns);
     }
     let parsed: Result<Timestamp, _> = text.parse();
-    let ns = parsed.ok().and_then(|at| u64::try_from(at.as_nanosecond()).ok());
+    let ns = parsed
+        .ok()
+        .and_then(|at| u64::try_from(at.as_nanosecond()).ok());
     ns.ok_or_else(|| {
         let what = format!("--at {text}: expected a time like 2026-01-05T14:30:00Z, or UTC ns");
         Failure::new(Exit::Usage, what)
@@ -43,7 +45,12 @@ fn text(answer: &Answer) -> String {
     let mut lines = vec![shown(&answer.frame)];
     if !answer.chain.is_empty() {
         lines.push("because of".to_owned());
-        lines.extend(answer.chain.iter().map(|frame| format!("  {}", shown(frame))));
+        lines.extend(
+            answer
+                .chain
+                .iter()
+                .map(|frame| format!("  {}", shown(frame))),
+        );
     }
     for candidate in &answer.candidates {
         let verdict = match candidate.gates.iter().find(|gate| !gate.passes) {
@@ -72,7 +79,12 @@ fn text(answer: &Answer) -> String {
     }
     if !answer.outcome.is_empty() {
         lines.push("\nwhat became of it".to_owned());
-        lines.extend(answer.outcome.iter().map(|frame| format!("  {}", shown(frame))));
+        lines.extend(
+            answer
+                .outcome
+                .iter()
+                .map(|frame| format!("  {}", shown(frame))),
+        );
     }
     lines.join("\n")
 }

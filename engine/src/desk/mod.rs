@@ -52,19 +52,16 @@ pub struct ScopedLimits {
 }
 
 impl ScopedLimits {
-    pub(crate) fn strategy(&self, id: StrategyId) -> LimitUnits {
-        self.strategies.get(id.index()).copied().unwrap_or_default()
+    pub(crate) fn strategy(&self, id: StrategyId) -> Option<&LimitUnits> {
+        self.strategies.get(id.index())
     }
 
-    pub(crate) fn venue(&self, id: VenueId) -> LimitUnits {
-        self.venues.get(id.index()).copied().unwrap_or_default()
+    pub(crate) fn venue(&self, id: VenueId) -> Option<&LimitUnits> {
+        self.venues.get(id.index())
     }
 
-    pub(crate) fn instrument(&self, id: InstrumentId) -> LimitUnits {
-        self.instruments
-            .get(id.index())
-            .copied()
-            .unwrap_or_default()
+    pub(crate) fn instrument(&self, id: InstrumentId) -> Option<&LimitUnits> {
+        self.instruments.get(id.index())
     }
 }
 
@@ -365,8 +362,7 @@ impl Desk {
         market: &Market,
     ) -> Result<(), EngineError> {
         self.stats.cancels += 1;
-        self.orders.cancelling(decided.order);
-        if self.orders.get(decided.order).is_some() {
+        if self.orders.cancelling(decided.order) {
             let at = now.after(self.latency_ns(decided.instrument, market)?);
             self.schedule.add(Due {
                 at,

@@ -63,10 +63,13 @@ impl Orders {
         });
     }
 
-    pub(super) fn cancelling(&mut self, id: OrderId) {
-        if let Ok(place) = self.place(id) {
+    /// Notes that a cancel is under way; false when the order is not at work.
+    pub(super) fn cancelling(&mut self, id: OrderId) -> bool {
+        let place = self.place(id);
+        place.is_ok_and(|place| {
             self.open[place].cancelling = true;
-        }
+            true
+        })
     }
 
     /// Takes a venue's or the paper venue's report.

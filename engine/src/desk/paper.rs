@@ -128,6 +128,9 @@ impl Paper {
             return;
         }
         for (side, levels) in [(Side::Buy, update.bids), (Side::Sell, update.asks)] {
+            if levels.is_empty() {
+                continue;
+            }
             if !self.taken.is_empty() {
                 self.taken.retain(|taken| {
                     (taken.instrument, taken.side) != (instrument, side)
@@ -247,6 +250,22 @@ impl Paper {
         }
         let has_left = |level| self.left_at(rest.instrument, side, level) > 0;
         displayed(instrument, side).take_while(comes).any(has_left)
+    }
+
+    /// Whether a market event may fill or end an order that rests: nearly none does, so this is asked first.
+    #[inline]
+    pub(super) fn may_report(&self, instrument: &Instrument) -> bool {
+        let top = instrument.top().unwrap_or_default();
+        let bid = top.side(Side::Buy).map_or(i64::MIN, |bid| bid.price.0);
+        let ask = top.side(Side::Sell).map_or(i64::MAX, |ask| ask.price.0);
+        let closed = instrument.status == TradingStatus::Closed;
+        self.resting.iter().any(|rest| {
+            let met = match rest.side {
+                Side::Buy => ask <= rest.price.0,
+                Side::Sell => bid >= rest.price.0,
+            };
+            rest.instrument == instrument.id() && (met || rest.fillable > 0 || closed)
+        })
     }
 
     fn left_at(&self, instrument: InstrumentId, side: Side, level: Level) -> i64 {

@@ -184,6 +184,7 @@ impl<'a> Event<'a> {
     }
 
     /// The instrument that the event is about, where it is about one.
+    #[inline]
     pub fn instrument(&self) -> Option<InstrumentId> {
         Some(match self {
             Event::InstrumentDefined(e) => e.instrument,

@@ -54,6 +54,8 @@ impl Market {
             Event::BookSnapshot(update) => self
                 .instrument_mut(update.header.instrument)?
                 .take_snapshot(now, update),
+            // What we do changes no market.
+            Event::OrderDecided(_) | Event::CancelDecided(_) | Event::ExecutionReport(_) => {}
             other => self.evolve_rare(other)?,
         }
         Ok(())

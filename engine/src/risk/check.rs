@@ -72,11 +72,11 @@ pub fn check(
         order,
         instrument,
     };
-    let venue_gates = match subject.venue_gates() {
-        Ok(mark) => mark,
+    let notional = match subject.venue_gates() {
+        Ok(notional) => notional,
         Err(denial) => return Ok(Err(denial)),
     };
-    subject.our_gates(venue_gates)
+    subject.our_gates(notional)
 }
 
 struct Subject<'a> {
@@ -89,8 +89,8 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// What the venue would refuse, and what we do not know well enough. Returns the price that the order is valued at.
-    fn venue_gates(&self) -> Result<Price, Denial> {
+    /// What the venue would refuse, and what we do not know well enough. Returns what the order is worth.
+    fn venue_gates(&self) -> Result<Money, Denial> {
         let (order, now) = (self.order, self.now);
         let d = self.instrument.decimals();
         let (Some(rules), Some(_)) = (self.instrument.rules_at(now), self.instrument.fees_at(now))
@@ -153,7 +153,7 @@ impl Subject<'_> {
                 d.qty_decimal(rules.min_qty),
             );
         }
-        match d.notional(price, order.qty) {
+        let notional = match d.notional(price, order.qty) {
             Ok(notional) if notional < rules.min_notional => {
                 return deny(
                     Gate::MinNotional,
@@ -161,9 +161,9 @@ impl Subject<'_> {
                     shown(rules.min_notional),
                 );
             }
-            Ok(_) => {}
+            Ok(notional) => notional,
             Err(_) => return deny(Gate::OrderNotional, Decimal::MAX, Decimal::ZERO),
-        }
+        };
         let collar_bps = self.desk.config().risk.price_collar_bps;
         if let (OrderType::Limit, Some(reference)) =
             (order.order_type, top.side(order.side.opposite()))
@@ -179,11 +179,11 @@ impl Subject<'_> {
                 );
             }
         }
-        Ok(price)
+        Ok(notional)
     }
 
     /// What we allow ourselves.
-    fn our_gates(&self, price: Price) -> Result<Result<(), Denial>, EngineError> {
+    fn our_gates(&self, notional: Money) -> Result<Result<(), Denial>, EngineError> {
         let (desk, order, now) = (self.desk, self.order, self.now);
         let risk = desk.risk();
         let window_ms = desk.config().risk.duplicate_window_ms;
@@ -224,9 +224,9 @@ impl Subject<'_> {
             Scope::Strategy,
             Scope::Instrument,
         ] {
-            let limits = self.limits(scope);
-            if !limits.is_unlimited()
-                && let Err(denial) = self.scope_gates(scope, &limits, price)?
+            let set = self.limits(scope).filter(|limits| !limits.is_unlimited());
+            if let Some(limits) = set
+                && let Err(denial) = self.scope_gates(scope, limits, notional)?
             {
                 return Ok(Err(denial));
             }
@@ -234,9 +234,9 @@ impl Subject<'_> {
         Ok(Ok(()))
     }
 
-    fn limits(&self, scope: Scope) -> LimitUnits {
+    fn limits(&self, scope: Scope) -> Option<&LimitUnits> {
         match scope {
-            Scope::Total => self.desk.limits().total,
+            Scope::Total => Some(&self.desk.limits().total),
             Scope::Venue => self.desk.limits().venue(self.instrument.venue),
             Scope::Strategy => self.desk.limits().strategy(self.strategy),
             Scope::Instrument => self.desk.limits().instrument(self.order.instrument),
@@ -277,7 +277,7 @@ impl Subject<'_> {
         &self,
         scope: Scope,
         limits: &LimitUnits,
-        price: Price,
+        notional: Money,
     ) -> Result<Result<(), Denial>, EngineError> {
         let (desk, order) = (self.desk, self.order);
         let d = self.instrument.decimals();
@@ -291,13 +291,11 @@ impl Subject<'_> {
             }
             _ => Ok(()),
         };
-        let notional = d.notional(price, order.qty)?;
         let counted = || {
-            above(
-                Gate::OrderQty,
-                qty_units(order.qty.0.into(), d.qty)?,
-                limits.order_qty,
-            )?;
+            if limits.order_qty.is_some() {
+                let value = qty_units(order.qty.0.into(), d.qty)?;
+                above(Gate::OrderQty, value, limits.order_qty)?;
+            }
             above(Gate::OrderNotional, notional, limits.order_notional)?;
             if limits.open_orders.is_some() {
                 let working = desk
