@@ -3,7 +3,7 @@ use onetape_engine::event::{
     Aggressor, Feed, FeedCondition, InstrumentType, Liquidity, OperatorAction, StaleReason,
     TradingStatus, VenueReason,
 };
-use onetape_engine::fees::{FeeFormula, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, RoundingMode};
 use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::risk::HaltReason;
 
@@ -91,6 +91,8 @@ pub(crate) const fn stale_reason(condition: &FeedCondition) -> Option<&'static s
             StaleReason::BadLevel => "bad_level",
             StaleReason::Disconnected => "disconnected",
             StaleReason::Silent => "silent",
+            StaleReason::OffGrid => "off_grid",
+            StaleReason::OutOfBounds => "out_of_bounds",
         }),
     }
 }
@@ -121,6 +123,15 @@ pub(crate) const fn fee_formula(formula: &FeeFormula) -> &'static str {
     match formula {
         FeeFormula::Notional { .. } => "notional",
         FeeFormula::Probability { .. } => "probability",
+        FeeFormula::PerUnit { .. } => "per_unit",
+    }
+}
+
+pub(crate) const fn fee_accrual(accrual: FeeAccrual) -> &'static str {
+    match accrual {
+        FeeAccrual::PerFill => "per_fill",
+        FeeAccrual::PerOrder => "per_order",
+        FeeAccrual::KalshiRebate => "kalshi_rebate",
     }
 }
 
@@ -211,6 +222,14 @@ mod tests {
             &[RoundingMode::Up, RoundingMode::Down, RoundingMode::Nearest],
             rounding_mode,
         );
+        check(
+            &[
+                FeeAccrual::PerFill,
+                FeeAccrual::PerOrder,
+                FeeAccrual::KalshiRebate,
+            ],
+            fee_accrual,
+        );
         let daily_loss = HaltReason::DailyLoss {
             strategy: StrategyId(0),
         };
@@ -226,8 +245,13 @@ mod tests {
             assert_eq!(operator_action(&action), encoded(&action));
         }
         for formula in [
-            FeeFormula::Notional { rate: Decimal::ONE },
-            FeeFormula::Probability { rate: Decimal::ONE },
+            FeeFormula::notional(Decimal::ONE),
+            FeeFormula::probability(Decimal::ONE),
+            FeeFormula::PerUnit {
+                rate: Decimal::ONE,
+                minimum: Decimal::ONE,
+                maximum: Decimal::ONE,
+            },
         ] {
             assert_eq!(fee_formula(&formula), encoded(&formula));
         }
@@ -241,6 +265,8 @@ mod tests {
             StaleReason::BadLevel,
             StaleReason::Disconnected,
             StaleReason::Silent,
+            StaleReason::OffGrid,
+            StaleReason::OutOfBounds,
         ];
         for reason in reasons {
             let stale = FeedCondition::Stale(reason.clone());

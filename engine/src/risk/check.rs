@@ -2,10 +2,10 @@
 use super::{Gate, LimitUnits, Scope};
 use crate::desk::Desk;
 use crate::error::EngineError;
-use crate::event::TradingStatus;
+use crate::event::{InstrumentType, TradingStatus};
 use crate::id::{InstrumentId, StrategyId};
 use crate::market::{Instrument, Market};
-use crate::number::{MONEY_DECIMALS, Money, Price, Qty, pow10};
+use crate::number::{MONEY_DECIMALS, Money, NumberError, Price, Qty, pow10};
 use crate::order::{OrderState, OrderType, Side, TimeInForce};
 use crate::time::Nanos;
 use rust_decimal::Decimal;
@@ -72,11 +72,11 @@ pub fn check(
         order,
         instrument,
     };
-    let venue_gates = match subject.venue_gates() {
-        Ok(mark) => mark,
+    let at_risk = match subject.venue_gates() {
+        Ok(at_risk) => at_risk,
         Err(denial) => return Ok(Err(denial)),
     };
-    subject.our_gates(venue_gates)
+    subject.our_gates(at_risk)
 }
 
 struct Subject<'a> {
@@ -89,8 +89,9 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// What the venue would refuse, and what we do not know well enough. Returns the price that the order is valued at.
-    fn venue_gates(&self) -> Result<Price, Denial> {
+    /// What the venue would refuse, and what we do not know well enough. Returns what the order puts at risk if it is no
+    /// exit.
+    fn venue_gates(&self) -> Result<Money, Denial> {
         let (order, now) = (self.order, self.now);
         let d = self.instrument.decimals();
         let (Some(rules), Some(_)) = (self.instrument.rules_at(now), self.instrument.fees_at(now))
@@ -105,7 +106,7 @@ impl Subject<'_> {
             return deny(Gate::FreshData, Decimal::ZERO, Decimal::ONE);
         };
         let age_ms = now.since(self.instrument.top_received_at()) / 1_000_000;
-        if age_ms > max_age_ms {
+        if age_ms > max_age_ms && !self.is_exit() {
             return deny(Gate::FreshData, age_ms.into(), max_age_ms.into());
         }
         let Some(opposite) = top.side(order.side.opposite()).or(top.side(order.side)) else {
@@ -114,11 +115,11 @@ impl Subject<'_> {
         let price = match order.order_type {
             OrderType::Limit | OrderType::Stop => {
                 let price = order.price;
-                if price.0 % rules.tick_size.0 != 0 {
+                if !rules.is_on_grid(price) {
                     return deny(
                         Gate::PriceGrid,
                         d.price_decimal(price),
-                        d.price_decimal(rules.tick_size),
+                        d.price_decimal(rules.tick_at(price)),
                     );
                 }
                 if price < rules.min_price {
@@ -153,7 +154,7 @@ impl Subject<'_> {
                 d.qty_decimal(rules.min_qty),
             );
         }
-        match d.notional(price, order.qty) {
+        let notional = match d.notional(price, order.qty) {
             Ok(notional) if notional < rules.min_notional => {
                 return deny(
                     Gate::MinNotional,
@@ -161,8 +162,20 @@ impl Subject<'_> {
                     shown(rules.min_notional),
                 );
             }
-            Ok(_) => {}
+            Ok(notional) => notional,
             Err(_) => return deny(Gate::OrderNotional, Decimal::MAX, Decimal::ZERO),
+        };
+        if order.side == Side::Sell && !rules.allows_short {
+            let free = self.held(self.strategy, order.instrument)
+                - self.working(self.strategy, order.instrument, Side::Sell);
+            let free = i64::try_from(free.max(0)).unwrap_or(i64::MAX);
+            if order.qty.0 > free {
+                return deny(
+                    Gate::Inventory,
+                    d.qty_decimal(order.qty),
+                    d.qty_decimal(Qty(free)),
+                );
+            }
         }
         let collar_bps = self.desk.config().risk.price_collar_bps;
         if let (OrderType::Limit, Some(reference)) =
@@ -179,11 +192,18 @@ impl Subject<'_> {
                 );
             }
         }
-        Ok(price)
+        match order.side {
+            Side::Buy => Ok(notional),
+            Side::Sell => risk_of_short(self.instrument, notional, order.qty.0.into())
+                .or_else(|_| deny(Gate::OrderNotional, Decimal::MAX, Decimal::ZERO)),
+        }
     }
 
-    /// What we allow ourselves.
-    fn our_gates(&self, price: Price) -> Result<Result<(), Denial>, EngineError> {
+    /// What we allow ourselves: all of it guards new risk, so an exit passes.
+    fn our_gates(&self, at_risk: Money) -> Result<Result<(), Denial>, EngineError> {
+        if self.is_exit() {
+            return Ok(Ok(()));
+        }
         let (desk, order, now) = (self.desk, self.order, self.now);
         let risk = desk.risk();
         let window_ms = desk.config().risk.duplicate_window_ms;
@@ -199,9 +219,6 @@ impl Subject<'_> {
                     return Ok(deny(Gate::Duplicate, age_ms.into(), window_ms.into()));
                 }
             }
-        }
-        if self.is_exit() {
-            return Ok(Ok(()));
         }
         let unknown = |o: &&crate::order::Order| {
             o.instrument == order.instrument && o.state == OrderState::Unknown
@@ -226,7 +243,7 @@ impl Subject<'_> {
         ] {
             let limits = self.limits(scope);
             if !limits.is_unlimited()
-                && let Err(denial) = self.scope_gates(scope, &limits, price)?
+                && let Err(denial) = self.scope_gates(scope, &limits, at_risk)?
             {
                 return Ok(Err(denial));
             }
@@ -257,27 +274,46 @@ impl Subject<'_> {
 
     /// Whether the order can only reduce what is held, all working orders of its side included.
     fn is_exit(&self) -> bool {
-        let held = self
-            .desk
-            .ledger()
-            .position(self.strategy, self.order.instrument)
-            .map_or(0, |p| p.qty.0);
-        if held == 0 || held.signum() == self.order.side.sign() {
+        let order = self.order;
+        self.only_reduces(self.strategy, order.instrument, order.side, order.qty)
+    }
+
+    /// Whether all working orders of the side and `qty` more can only reduce what is held.
+    fn only_reduces(
+        &self,
+        strategy: StrategyId,
+        instrument: InstrumentId,
+        side: Side,
+        qty: Qty,
+    ) -> bool {
+        let held = self.held(strategy, instrument);
+        if held == 0 || held.signum() == i128::from(side.sign()) {
             return false;
         }
-        let working = self.desk.orders().iter().filter(|o| {
-            (o.strategy, o.instrument, o.side)
-                == (self.strategy, self.order.instrument, self.order.side)
-        });
-        let leaving: i128 = working.map(|o| i128::from(o.remaining().0)).sum();
-        leaving + i128::from(self.order.qty.0) <= i128::from(held.unsigned_abs())
+        self.working(strategy, instrument, side) + i128::from(qty.0) <= held.abs()
+    }
+
+    /// What a strategy holds, signed.
+    fn held(&self, strategy: StrategyId, instrument: InstrumentId) -> i128 {
+        let position = self.desk.ledger().position(strategy, instrument);
+        position.map_or(0, |p| p.qty.0.into())
+    }
+
+    /// What a strategy's working orders of a side may still fill.
+    fn working(&self, strategy: StrategyId, instrument: InstrumentId, side: Side) -> i128 {
+        let working = self
+            .desk
+            .orders()
+            .iter()
+            .filter(|o| (o.strategy, o.instrument, o.side) == (strategy, instrument, side));
+        working.map(|o| i128::from(o.remaining().0)).sum()
     }
 
     fn scope_gates(
         &self,
         scope: Scope,
         limits: &LimitUnits,
-        price: Price,
+        at_risk: Money,
     ) -> Result<Result<(), Denial>, EngineError> {
         let (desk, order) = (self.desk, self.order);
         let d = self.instrument.decimals();
@@ -291,14 +327,13 @@ impl Subject<'_> {
             }
             _ => Ok(()),
         };
-        let notional = d.notional(price, order.qty)?;
         let counted = || {
             above(
                 Gate::OrderQty,
                 qty_units(order.qty.0.into(), d.qty)?,
                 limits.order_qty,
             )?;
-            above(Gate::OrderNotional, notional, limits.order_notional)?;
+            above(Gate::OrderNotional, at_risk, limits.order_notional)?;
             if limits.open_orders.is_some() {
                 let working = desk
                     .orders()
@@ -328,7 +363,7 @@ impl Subject<'_> {
             return Ok(Err(denial));
         }
         if limits.gross_notional.is_some() {
-            let gross = self.gross_notional(scope)?.add(notional)?;
+            let gross = self.gross_notional(scope)?.add(at_risk)?;
             if let Err(denial) = above(Gate::GrossNotional, gross, limits.gross_notional) {
                 return Ok(Err(denial));
             }
@@ -387,7 +422,8 @@ impl Subject<'_> {
         (held + i128::from(order.side.sign()) * (working + i128::from(order.qty.0))).abs()
     }
 
-    /// Positions at the mark and working orders at their price, in the order's quote currency.
+    /// Positions at the mark and working orders at their price, in the order's quote currency; what is or comes to be
+    /// short in a contract that pays 0 or 1, at what it may lose.
     fn gross_notional(&self, scope: Scope) -> Result<Money, EngineError> {
         let currency = self.instrument.quote_currency;
         let mut gross = Money::ZERO;
@@ -396,8 +432,11 @@ impl Subject<'_> {
             if instrument.quote_currency == currency
                 && self.in_scope(scope, position.strategy, position.instrument)
             {
-                let value = position.value(instrument)?;
-                gross = gross.add(Money(value.0.saturating_abs()))?;
+                let value = Money(position.value(instrument)?.0.saturating_abs());
+                gross = gross.add(match position.qty.0 {
+                    qty @ ..0 => risk_of_short(instrument, value, -i128::from(qty))?,
+                    0.. => value,
+                })?;
             }
         }
         for working in self.desk.orders().iter() {
@@ -409,7 +448,16 @@ impl Subject<'_> {
                     OrderType::Limit | OrderType::Stop => working.price,
                     OrderType::Market => instrument.mark(working.side).unwrap_or_default(),
                 };
-                gross = gross.add(instrument.decimals().notional(price, working.remaining())?)?;
+                let (qty, side) = (working.remaining(), working.side);
+                let notional = instrument.decimals().notional(price, qty)?;
+                let opens_short = side == Side::Sell
+                    && instrument.definition.instrument_type == InstrumentType::Binary
+                    && !self.only_reduces(working.strategy, working.instrument, side, Qty(0));
+                gross = gross.add(if opens_short {
+                    risk_of_short(instrument, notional, qty.0.into())?
+                } else {
+                    notional
+                })?;
             }
         }
         Ok(gross)
@@ -432,6 +480,24 @@ impl Subject<'_> {
         }
         Ok(gain.negated())
     }
+}
+
+/// What a short position or a sale that opens one puts at risk: its notional, but for a contract that pays 0 or 1 what it
+/// pays at most less the notional.
+fn risk_of_short(
+    instrument: &Instrument,
+    notional: Money,
+    qty: i128,
+) -> Result<Money, NumberError> {
+    if instrument.definition.instrument_type != InstrumentType::Binary {
+        return Ok(notional);
+    }
+    const OVERFLOW: NumberError = NumberError::Overflow { what: "notional" };
+    let unit = pow10(MONEY_DECIMALS.saturating_sub(instrument.decimals().qty.into()));
+    let payout = unit
+        .and_then(|unit| qty.checked_mul(unit))
+        .ok_or(OVERFLOW)?;
+    Ok(Money(payout).sub(notional)?.max(Money::ZERO))
 }
 
 /// A quantity mantissa in units of 1e-18, for comparison with a limit.

@@ -1,7 +1,9 @@
 //! The gate in the order path that no strategy can bypass, and the reasons to halt.
 //!
 //! Every order passes every gate in the order of [`Gate::ALL`], those of limits once for each scope from the widest to
-//! the narrowest; the first one that stops it is journalled with what it saw and what it allows. Orders that only reduce a position are exits: gates that guard new risk let them through.
+//! the narrowest; the first one that stops it is journalled with what it saw and what it allows. An
+//! order that only reduces a position is an exit: the venue's own rules and the collar hold for it, and it passes the age
+//! of the data and every gate that guards new risk.
 mod check;
 mod limits;
 
@@ -47,6 +49,8 @@ gates! {
     QtyGrid, "qty_grid";
     /// Price times quantity below the venue's minimum.
     MinNotional, "min_notional";
+    /// A sale of more than is held, where the venue has no short positions.
+    Inventory, "inventory";
     /// Limit price too far through our own book.
     PriceCollar, "price_collar";
     /// The same order again within the window.

@@ -304,16 +304,27 @@ impl Strategy for State {
         let Ok(instrument) = view.market.instrument(id) else {
             return;
         };
-        let rules = instrument.rules_at(view.now);
-        let Some(tick) = rules.map(|rules| rules.tick_size.0) else {
+        let Some(rules) = instrument.rules_at(view.now) else {
             return;
+        };
+        // Where the tick changes with the price, the price comes first: to the unit, then to the grid.
+        let tick = if rules.bands.is_empty() {
+            rules.tick_size.0
+        } else {
+            1
         };
         let held = view.position(id).0;
         let Some(Qty(size)) = self.qty else { return };
         let drift = i128::from(twice_mid) * i128::from(self.params.requote_cbps);
         for side in [Side::Buy, Side::Sell] {
             let state = self.side(side);
-            let price = self.target(side, twice_mid, held, size, tick);
+            let mut price = self.target(side, twice_mid, held, size, tick);
+            if !rules.bands.is_empty() {
+                price = match side {
+                    Side::Buy => rules.floor_price(Price(price)).0,
+                    Side::Sell => rules.ceil_price(Price(price)).0,
+                };
+            }
             match state.quote {
                 Some(quote) if quote.cancelling => {}
                 Some(quote) => {
