@@ -4,9 +4,10 @@ use crate::error::RowError;
 use crate::names::{self, Names};
 use crate::schema::{Column, ColumnType};
 use crate::words;
-use onetape_engine::event::{BookUpdate, Event, Fill, Kind, Level};
+use onetape_engine::event::{BookUpdate, Event, Fill, Kind, Level, TickBand, TradingRules};
+use onetape_engine::fees::FeeFormula;
 use onetape_engine::id::{InstrumentId, OrderId, StrategyId};
-use onetape_engine::number::Price;
+use onetape_engine::number::{Money, Price};
 use onetape_engine::order::{OrderType, Side};
 use onetape_engine::risk::HaltReason;
 
@@ -162,12 +163,14 @@ tables! { names;
         min_notional: decimal = names::money("min_notional", e.min_notional)?, "smallest price times quantity; 0 where there is none";
         min_price: decimal = names.price(e.instrument, e.min_price)?, "lowest price";
         max_price: decimal = names.price(e.instrument, e.max_price)?, "highest price";
+        bands: text or null = bands(names, e)?.as_deref(), "other ticks, each from a price on: `0.1:0.01,0.9:0.001`; null where `tick_size` holds for every price";
+        allows_short: bool = e.allows_short, "whether one may sell what one does not hold";
     }
     FeeSchedule(e), "fees of an instrument from a time on" {
         instrument_id: u32 = e.instrument.0, "the instrument's number";
         instrument: text = names.instrument(e.instrument)?, "the instrument's name";
         effective_from: time or null = names::time(e.effective_from), "in force from here on; null beyond 2262-04-11";
-        maker_formula: text = words::fee_formula(&e.maker), "for liquidity provided: `notional` (rate x price x qty) or `probability` (rate x qty x price x (1 - price))";
+        maker_formula: text = words::fee_formula(&e.maker), "for liquidity provided: `notional` (rate x price x qty), `probability` (rate x qty x (price x (1 - price))^exponent) or `per_unit` (rate x qty, bounded)";
         maker_rate: decimal or null = names::decimal(e.maker.rate()), "its rate; null if it has more than 18 decimals";
         maker_rate_text: text = &*e.maker.rate().to_string(), "its rate, always exact";
         taker_formula: text = words::fee_formula(&e.taker), "for liquidity taken";
@@ -176,6 +179,13 @@ tables! { names;
         rounding_decimals: u32 = u32::from(e.rounding.decimals), "decimals that a fill's fee is rounded to";
         rounding_mode: text = words::rounding_mode(e.rounding.mode), "`up`, `down` or `nearest`";
         source: text = &*e.source, "where the rates come from";
+        accrual: text = words::fee_accrual(e.accrual), "how fees build up over an order's fills: `per_fill`, `per_order` or `kalshi_rebate`";
+        maker_exponent: u32 or null = exponent(&e.maker), "the exponent of a `probability` formula; null for others";
+        maker_minimum: text or null = minimum(&e.maker).as_deref(), "the least fee of a `per_unit` formula, always exact; null for others";
+        maker_maximum: text or null = maximum(&e.maker).as_deref(), "the most as a fraction of the notional, always exact; null but for `per_unit`";
+        taker_exponent: u32 or null = exponent(&e.taker), "as `maker_exponent`";
+        taker_minimum: text or null = minimum(&e.taker).as_deref(), "as `maker_minimum`";
+        taker_maximum: text or null = maximum(&e.taker).as_deref(), "as `maker_maximum`";
     }
     Quote(e), "best bid and ask" {
         instrument_id: u32 = e.instrument.0, "the instrument's number";
@@ -225,7 +235,7 @@ tables! { names;
         instrument: text = names.instrument(e.instrument)?, "the instrument's name";
         feed: text = words::feed(e.feed), "`book`, `quotes` or `trades`";
         condition: text = words::condition(&e.condition), "`snapshotting` or `stale`";
-        stale_reason: text or null = words::stale_reason(&e.condition), "`gap`, `crossed`, `bad_level`, `disconnected` or `silent`; null unless stale";
+        stale_reason: text or null = words::stale_reason(&e.condition), "`gap`, `crossed`, `bad_level`, `disconnected`, `silent`, `off_grid` or `out_of_bounds`; null unless stale";
         gap_expected: u64 or null = words::gap(&e.condition).map(|(expected, _)| expected), "the id that the next update had to build on; null unless a gap";
         gap_found: u64 or null = words::gap(&e.condition).map(|(_, found)| found), "the id that it builds on; null unless a gap";
     }
@@ -466,6 +476,7 @@ tables! { names;
     LimitWarned(e), "a limit is nearly used up" {
         strategy: text = names.strategy(e.strategy)?, "the strategy's id";
         scope: text = &*words::of(&e.scope)?, "`total`, `venue`, `strategy` or `instrument`";
+        whose: u32 = e.whose, "the number of the venue, strategy or instrument; 0 for all";
         gate: text = e.gate.name(), "which limit";
         value: decimal or null = names::decimal(e.value), "what the gate saw; null if that needs more than 20 digits before or 18 after the point";
         value_text: text = &*e.value.to_string(), "what the gate saw, always exact";
@@ -503,6 +514,39 @@ fn levels<'a>(update: &BookUpdate<'a>) -> impl Iterator<Item = (Side, u32, &'a L
             .map(move |(place, level)| (side, place, level))
     };
     of(Side::Buy, update.bids).chain(of(Side::Sell, update.asks))
+}
+
+/// The ticks of rules with more than one, in one text.
+fn bands(names: &Names, rules: &TradingRules) -> Result<Option<String>, RowError> {
+    let text = |band: &TickBand| {
+        let from = Money(names.price(rules.instrument, band.from)?);
+        let tick = Money(names.price(rules.instrument, band.tick)?);
+        Ok(format!("{from}:{tick}"))
+    };
+    let bands: Result<Vec<String>, RowError> = rules.bands.iter().map(text).collect();
+    let bands = bands?.join(",");
+    Ok((!bands.is_empty()).then_some(bands))
+}
+
+fn exponent(formula: &FeeFormula) -> Option<u32> {
+    match formula {
+        FeeFormula::Probability { exponent, .. } => Some((*exponent).into()),
+        FeeFormula::Notional { .. } | FeeFormula::PerUnit { .. } => None,
+    }
+}
+
+fn minimum(formula: &FeeFormula) -> Option<String> {
+    match formula {
+        FeeFormula::PerUnit { minimum, .. } => Some(minimum.to_string()),
+        FeeFormula::Notional { .. } | FeeFormula::Probability { .. } => None,
+    }
+}
+
+fn maximum(formula: &FeeFormula) -> Option<String> {
+    match formula {
+        FeeFormula::PerUnit { maximum, .. } => Some(maximum.to_string()),
+        FeeFormula::Notional { .. } | FeeFormula::Probability { .. } => None,
+    }
 }
 
 /// The price of a side of a quote, if there is anything to have at it.

@@ -4,7 +4,7 @@ use onetape_engine::event::{
     Aggressor, Feed, FeedCondition, InstrumentType, Liquidity, OperatorAction, StaleReason,
     TradingStatus, VenueReason,
 };
-use onetape_engine::fees::{FeeFormula, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, RoundingMode};
 use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::risk::HaltReason;
 use serde::Serialize;
@@ -108,6 +108,8 @@ pub(crate) const fn stale_reason(condition: &FeedCondition) -> Option<&'static s
             StaleReason::BadLevel => "bad_level",
             StaleReason::Disconnected => "disconnected",
             StaleReason::Silent => "silent",
+            StaleReason::OffGrid => "off_grid",
+            StaleReason::OutOfBounds => "out_of_bounds",
         }),
     }
 }
@@ -138,6 +140,15 @@ pub(crate) const fn fee_formula(formula: &FeeFormula) -> &'static str {
     match formula {
         FeeFormula::Notional { .. } => "notional",
         FeeFormula::Probability { .. } => "probability",
+        FeeFormula::PerUnit { .. } => "per_unit",
+    }
+}
+
+pub(crate) const fn fee_accrual(accrual: FeeAccrual) -> &'static str {
+    match accrual {
+        FeeAccrual::PerFill => "per_fill",
+        FeeAccrual::PerOrder => "per_order",
+        FeeAccrual::KalshiRebate => "kalshi_rebate",
     }
 }
 
@@ -229,6 +240,14 @@ mod tests {
             &[RoundingMode::Up, RoundingMode::Down, RoundingMode::Nearest],
             rounding_mode,
         );
+        check(
+            &[
+                FeeAccrual::PerFill,
+                FeeAccrual::PerOrder,
+                FeeAccrual::KalshiRebate,
+            ],
+            fee_accrual,
+        );
         let daily_loss = HaltReason::DailyLoss {
             strategy: StrategyId(0),
         };
@@ -245,8 +264,13 @@ mod tests {
             assert_eq!(operator_action(&action), encoded(&action));
         }
         for formula in [
-            FeeFormula::Notional { rate: Decimal::ONE },
-            FeeFormula::Probability { rate: Decimal::ONE },
+            FeeFormula::notional(Decimal::ONE),
+            FeeFormula::probability(Decimal::ONE),
+            FeeFormula::PerUnit {
+                rate: Decimal::ONE,
+                minimum: Decimal::ONE,
+                maximum: Decimal::ONE,
+            },
         ] {
             assert_eq!(fee_formula(&formula), encoded(&formula));
         }
@@ -260,6 +284,8 @@ mod tests {
             StaleReason::BadLevel,
             StaleReason::Disconnected,
             StaleReason::Silent,
+            StaleReason::OffGrid,
+            StaleReason::OutOfBounds,
         ];
         for reason in reasons {
             let stale = FeedCondition::Stale(reason.clone());

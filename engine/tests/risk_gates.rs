@@ -1,15 +1,15 @@
 //! Each gate blocks where it should, with the value and the limit that the tape will show, and exits pass the gates that
 //! guard new risk. One order is the yardstick: buy 1 of X at 100.01, which every gate lets through.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
-use common::{MS, NOON, Rig, X, fees, instrument, quiet_session, rules, silent};
+use common::{MS, NOON, Rig, X, ema, fees, instrument, quiet_session, rules, silent};
 use onetape_engine::event::{
     Event, ExecutionReport, HaltChanged, MarketStatus, OrderDecided, TradingRules, TradingStatus,
 };
 use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Money, Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
-use onetape_engine::risk::{Denial, Gate, HaltReason, Limits, Proposal, check};
+use onetape_engine::risk::{Denial, Gate, HaltReason, Limits, Proposal, check, explain};
 use onetape_engine::session::SessionConfig;
 use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
@@ -73,7 +73,7 @@ fn limited(edit: impl FnOnce(&mut Limits)) -> Rig {
 
 fn asked(rig: &Rig, strategy: StrategyId, order: &Proposal, at: u64) -> Result<(), Denial> {
     let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
-    check(desk, market, Nanos(at), strategy, order).unwrap()
+    check(desk, market, Nanos(at), strategy, order, &mut Vec::new()).unwrap()
 }
 
 fn ask(rig: &Rig, order: &Proposal) -> Result<(), Denial> {
@@ -328,6 +328,7 @@ fn order_notional_is_limited() {
         Nanos(NOW),
         ME,
         &market(Side::Buy, i64::MAX),
+        &mut Vec::new(),
     );
     assert_eq!(absurd.unwrap().unwrap_err().gate, Gate::OrderNotional);
 }
@@ -537,4 +538,62 @@ fn every_entry_breaker_lets_an_exit_pass() {
             .gate,
         Gate::Halted
     );
+}
+
+/// The gates that `explain` lists are those that `check` asks, with the same verdict.
+#[test]
+fn an_explanation_has_every_gate_and_the_same_first_stop() {
+    let mut config = quiet_session();
+    config.risk.each_strategy.max_position = Some(Decimal::from(5));
+    config.risk.total.max_order_notional = Some(Decimal::from(1_000));
+    let mut rig = Rig::new(config);
+    rig.quote(NOW, (9_990, 10_000), (10_010, 10_000));
+    let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
+    for qty in [1_000, 6_000, 20_000, 0] {
+        let order = limit(X, Side::Buy, 10_010, qty);
+        let rows = explain(desk, market, Nanos(NOW), ME, &order).unwrap();
+        let stop = rows.iter().find(|row| !row.passes);
+        let checked = check(desk, market, Nanos(NOW), ME, &order, &mut Vec::new()).unwrap();
+        match (checked, stop) {
+            (Ok(()), None) => assert!(rows.iter().any(|row| row.gate == "position (strategy)")),
+            (Err(denial), Some(row)) => {
+                assert_eq!(row.gate.split(' ').next(), Some(denial.gate.name()));
+                assert_eq!((row.value, row.limit), (denial.value, denial.limit));
+                assert!(
+                    rows.len() > 10,
+                    "the gates after the first stop are there too"
+                );
+            }
+            other => panic!("{qty}: {other:?}"),
+        }
+    }
+}
+
+/// 80 % of a limit is a warning on the tape, once a day.
+#[test]
+fn a_limit_that_is_nearly_used_up_is_warned_of_once_a_day() {
+    let mut config = SessionConfig {
+        strategies: vec![ema(
+            "e",
+            r#"{"fast": 1, "slow": 2, "qty": "4", "short": false, "retry_ms": 0}"#,
+        )],
+        ..SessionConfig::default()
+    };
+    config.risk.each_strategy.max_position = Some(Decimal::from(5));
+    let mut rig = Rig::new(config);
+    for step in 0..12 {
+        let price = if step % 2 == 0 { 10_000 } else { 9_990 };
+        rig.quote(NOW + step * 10 * MS, (price, 10_000), (price + 1, 10_000));
+    }
+    let warned: Vec<_> = rig
+        .events()
+        .into_iter()
+        .filter_map(|(_, event)| match event {
+            Event::LimitWarned(warned) => Some((warned.gate, warned.value, warned.limit)),
+            _ => None,
+        })
+        .collect();
+    assert!(rig.sequencer.desk().stats().orders > 2);
+    let (four, five) = (Decimal::from(4), Decimal::from(5));
+    assert_eq!(warned, [(Gate::Position, four, five)]);
 }

@@ -166,7 +166,7 @@ pub(super) const KALSHI: Spec = Spec {
     bounds: (100, 9_900),
     largest: 2_000,
     levels: 20,
-    fee: FeeFormula::Probability { rate: rate(7, 2) },
+    fee: FeeFormula::probability(rate(7, 2)),
     maker_fee: NO_FEE,
     rounding: (4, RoundingMode::Up),
     quotes: false,
@@ -179,7 +179,7 @@ pub(super) const POLYMARKET: Spec = Spec {
     decimals: (4, 2),
     tick: 10,
     step: 100,
-    fee: FeeFormula::Probability { rate: rate(4, 2) },
+    fee: FeeFormula::probability(rate(4, 2)),
     rounding: (5, RoundingMode::Nearest),
     ..KALSHI
 };

@@ -357,7 +357,7 @@ impl<'a> Import<'a> {
                 InstrumentId(import.tape.market.instruments().len() as u32),
                 |known| known.id(),
             );
-            let rules_known = known.and_then(|known| known.rules_at(Nanos(first_ns)).copied());
+            let rules_known = known.and_then(|known| known.rules_at(Nanos(first_ns)).cloned());
             let from = Nanos(if known.is_some() { first_ns } else { 0 });
             if known.is_none() {
                 let definition = listing.definition(id, decimals);

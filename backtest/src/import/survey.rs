@@ -341,6 +341,8 @@ impl Listing {
             min_notional: Money::ZERO,
             min_price: Price(tick),
             max_price: Price(i64::MAX),
+            bands: known.map_or_else(Vec::new, |known| known.bands.clone()),
+            allows_short: known.is_none_or(|known| known.allows_short),
         })
     }
 

@@ -204,6 +204,9 @@ impl Desk {
                     seat.gates.set(change.candidate, change.gate.clone());
                 }
             }
+            Event::LimitWarned(warned) => {
+                self.risk.warned(warned.gate, warned.scope, warned.whose);
+            }
             Event::ParentChanged(change) => {
                 self.show_owner(change.strategy, sequence, now, event, market)?;
             }
@@ -410,6 +413,13 @@ impl Desk {
         }
         self.paper.see_report(report, &order, instrument);
         if let Some(fill) = &report.fill {
+            if let Some(schedule) = instrument.fees_at(now)
+                && !schedule.accrual.is_per_fill()
+            {
+                let d = instrument.decimals();
+                let fees = schedule.booked(&order.fees, d, order.side, fill)?;
+                self.orders.charged(order.id, fees);
+            }
             self.ledger
                 .fill(order.strategy, instrument, order.side, fill)?;
             self.performance.sample(now, &self.ledger, market)?;

@@ -14,7 +14,6 @@ use crate::event::{
     Aggressor, BookUpdate, Event, ExecutionReport, Fill, Level, Liquidity, Trade, TradingStatus,
     VenueReason,
 };
-use crate::fees::formula_for;
 use crate::id::{InstrumentId, OrderId, Sequence};
 use crate::market::{Instrument, Market, Top};
 use crate::number::{Price, Qty};
@@ -457,7 +456,7 @@ fn meets_rules(order: &Order, instrument: &Instrument, now: Nanos) -> bool {
         return false;
     };
     let price_fits = order.order_type == OrderType::Market
-        || (order.price.0 % rules.tick_size.0 == 0
+        || (rules.is_on_grid(order.price)
             && rules.min_price <= order.price
             && order.price <= rules.max_price);
     // What a market order is worth depends on what it finds; venues check its minimum against their own average.
@@ -526,8 +525,9 @@ impl Reports<'_> {
         let Some(fees) = self.instrument.fees_at(self.now) else {
             return Ok(());
         };
-        let formula = formula_for(fees.maker, fees.taker, liquidity);
-        let fee = formula.fee(fees.rounding, self.instrument.decimals(), price, qty)?;
+        let (d, order) = (self.instrument.decimals(), &mut self.order);
+        let fee;
+        (fee, order.fees) = fees.charge(&order.fees, d, order.side, liquidity, price, qty)?;
         self.filled += 1;
         let fill_id = self.desk.paper().fills + self.filled;
         self.order.filled = Qty(self.order.filled.0 + qty.0);

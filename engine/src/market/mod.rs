@@ -75,9 +75,9 @@ impl Market {
                 }
             }
             Event::InstrumentDefined(definition) => self.define(definition)?,
-            Event::TradingRules(rules) => {
-                self.instrument_mut(rules.instrument)?.add_rules(*rules)?
-            }
+            Event::TradingRules(rules) => self
+                .instrument_mut(rules.instrument)?
+                .add_rules(rules.clone())?,
             Event::FeeSchedule(fees) => self
                 .instrument_mut(fees.instrument)?
                 .add_fees((**fees).clone())?,

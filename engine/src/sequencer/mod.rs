@@ -10,12 +10,12 @@ pub use sink::{MemorySink, NullSink, Sink};
 use crate::desk::{Decision, Desk, DueDecision, Scratch};
 use crate::error::EngineError;
 use crate::event::{
-    AlarmRaised, CancelDecided, Event, GateChanged, HaltChanged, IntentChanged, Kind, OrderDecided,
-    OrderDenied, ParentChanged, SignalRaised, StateHash, TimerSet,
+    AlarmRaised, CancelDecided, Event, GateChanged, HaltChanged, IntentChanged, Kind, LimitWarned,
+    OrderDecided, OrderDenied, ParentChanged, SignalRaised, StateHash, TimerSet,
 };
 use crate::id::{Sequence, StrategyId};
 use crate::market::Market;
-use crate::risk::{self, Proposal};
+use crate::risk::{self, Near, Proposal, Scope};
 use crate::strategy::{Candidate, Figure, GateName, Stopped};
 use crate::time::Nanos;
 use onetape_journal::{Frame, Tag};
@@ -313,7 +313,7 @@ impl<S: Sink> Sequencer<S> {
 
     /// Takes the frames that pending decisions become, and those that follow from them.
     fn drain(&mut self, now: Nanos) -> Result<(), StepError<S::Error>> {
-        let mut taken = 0;
+        let (mut taken, mut near) = (0, Vec::new());
         // Looked at where it stands: moving a decision just written stalls the processor.
         while let Some((cause, decision)) = self.pending.get(taken) {
             taken += 1;
@@ -323,7 +323,7 @@ impl<S: Sink> Sequencer<S> {
             let cause = *cause;
             let event = match decision {
                 Decision::Order(strategy, proposal) => {
-                    self.judged(now, cause, *strategy, proposal)?
+                    self.judged(now, cause, *strategy, proposal, &mut near)?
                 }
                 Decision::Cancel(strategy, id) => {
                     let order = self.desk.orders().get(*id);
@@ -360,6 +360,9 @@ impl<S: Sink> Sequencer<S> {
                 },
             };
             self.emit(now, &event)?;
+            if !near.is_empty() {
+                self.warn(now, &event, &mut near)?;
+            }
         }
         self.pending.clear();
         Ok(())
@@ -372,8 +375,9 @@ impl<S: Sink> Sequencer<S> {
         cause: Sequence,
         strategy: StrategyId,
         p: &Proposal,
+        near: &mut Vec<Near>,
     ) -> Result<Event<'static>, StepError<S::Error>> {
-        let checked = risk::check(&self.desk, &self.market, now, strategy, p);
+        let checked = risk::check(&self.desk, &self.market, now, strategy, p, near);
         let verdict =
             checked.map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
         Ok(match verdict {
@@ -401,6 +405,45 @@ impl<S: Sink> Sequencer<S> {
                 tag: p.tag,
             }),
         })
+    }
+
+    /// Says once a day which limits an approved order nearly uses up.
+    #[cold]
+    fn warn(
+        &mut self,
+        now: Nanos,
+        event: &Event<'_>,
+        near: &mut Vec<Near>,
+    ) -> Result<(), StepError<S::Error>> {
+        let Event::OrderDecided(order) = event else {
+            near.clear();
+            return Ok(());
+        };
+        let cause = Sequence(self.next.0 - 1);
+        for near in near.drain(..) {
+            let whose = match near.scope {
+                Scope::Total => 0,
+                Scope::Venue => self
+                    .market
+                    .instrument(order.instrument)
+                    .map_or(0, |instrument| instrument.venue.0.into()),
+                Scope::Strategy => order.strategy.0.into(),
+                Scope::Instrument => order.instrument.0,
+            };
+            if !self.desk.risk().is_warned(near.gate, near.scope, whose) {
+                let warned = LimitWarned {
+                    cause,
+                    strategy: order.strategy,
+                    scope: near.scope,
+                    whose,
+                    gate: near.gate,
+                    value: near.value,
+                    limit: near.limit,
+                };
+                self.emit(now, &Event::LimitWarned(Box::new(warned)))?;
+            }
+        }
+        Ok(())
     }
 
     /// The frame of a decision that only says something.

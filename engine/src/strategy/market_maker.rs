@@ -224,9 +224,14 @@ impl State {
         let Ok(instrument) = view.market.instrument(id) else {
             return;
         };
-        let rules = instrument.rules_at(view.now);
-        let Some(tick) = rules.map(|rules| rules.tick_size.0) else {
+        let Some(rules) = instrument.rules_at(view.now) else {
             return;
+        };
+        // Where the tick changes with the price, the price comes first: to the unit, then to the grid.
+        let tick = if rules.bands.is_empty() {
+            rules.tick_size.0
+        } else {
+            1
         };
         let held = view.position(id).0;
         let Some(Qty(size)) = self.qty else { return };
@@ -237,7 +242,13 @@ impl State {
             if state.quote.is_some_and(|quote| quote.cancelling) {
                 continue;
             }
-            let price = self.target(side, twice_mid, skew, tick);
+            let mut price = self.target(side, twice_mid, skew, tick);
+            if !rules.bands.is_empty() {
+                price = match side {
+                    Side::Buy => rules.floor_price(Price(price)).0,
+                    Side::Sell => rules.ceil_price(Price(price)).0,
+                };
+            }
             match state.quote {
                 Some(quote) => {
                     if i128::from(quote.price.0.abs_diff(price)) * 2_000_000 > drift {

@@ -9,7 +9,7 @@ use onetape_engine::event::{
     InstrumentDefined, InstrumentType, Level, OrderDecided, Quote, SessionStart, Trade,
     TradingRules, VenueReason,
 };
-use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
@@ -83,6 +83,8 @@ pub(crate) fn rules(id: u32) -> TradingRules {
         min_notional: Money::ZERO,
         min_price: Price(1),
         max_price: Price(1_000_000_000),
+        bands: Vec::new(),
+        allows_short: true,
     }
 }
 
@@ -101,6 +103,7 @@ pub(crate) fn fees(id: u32, maker: i64, taker: i64) -> FeeSchedule {
             mode: RoundingMode::Up,
         },
         source: "test".into(),
+        accrual: FeeAccrual::PerFill,
     }
 }
 

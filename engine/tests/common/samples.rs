@@ -173,6 +173,7 @@ pub(crate) fn records() -> Vec<Event<'static>> {
             cause,
             strategy,
             scope: Scope::Total,
+            whose: 0,
             gate: Gate::Position,
             value: Decimal::from(9),
             limit: Decimal::from(10),
