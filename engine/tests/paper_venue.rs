@@ -1,5 +1,6 @@
 //! The paper venue against numbers worked out by hand. X has prices with 2 decimals and quantities with 3, the taker
 //! pays 10 bps, the maker 5 bps, rounded up to 8 decimals, and an order is 1 ms under way.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 use common::{MS, NOON, Rig, X, ended, fees, filled, quiet_session, rules, said};
 use onetape_engine::event::{
@@ -801,6 +802,30 @@ fn in_the_risk_averse_queue_those_who_cancel_stood_behind() {
     rig.delta(NOON + 5 * MS, &[(9_998, 3_000)], &[]);
     rig.trade(NOON + 6 * MS, Aggressor::Seller, 9_998, 2_000);
     assert_eq!(rig.said(order), [said(OrderState::Acked)]);
+}
+
+/// n = 3. The first order joins behind 50, the second behind 60, then the level is 100. Of these 50 are cancelled: 25 ahead
+/// of the first, 50 x 60^3 / (60^3 + 40^3) = 38.57 ahead of the second, which would be at 21.43, before the first. It stays
+/// behind it at 25: a trade of 24 fills neither, the next one of 2 fills 1 of the first.
+#[test]
+fn two_orders_of_ours_never_change_places() {
+    let mut config = power_session();
+    config.paper.default.queue_exponent = 3;
+    let mut rig = Rig::new(config);
+    rig.book(NOON, &[(9_998, 50_000)], &[(10_001, 1_000)]);
+    let first = rig.limit(NOON, Side::Buy, POST, 9_998, 3_000);
+    rig.heartbeat(NOON + MS);
+    rig.delta(NOON + 2 * MS, &[(9_998, 60_000)], &[]);
+    let second = rig.limit(NOON + 2 * MS, Side::Buy, POST, 9_998, 3_000);
+    rig.delta(NOON + 4 * MS, &[(9_998, 100_000)], &[]);
+    rig.delta(NOON + 5 * MS, &[(9_998, 50_000)], &[]);
+    rig.trade(NOON + 6 * MS, Aggressor::Seller, 9_998, 24_000);
+    assert_eq!(rig.said(first), [said(OrderState::Acked)]);
+    assert_eq!(rig.said(second), [said(OrderState::Acked)]);
+    rig.trade(NOON + 7 * MS, Aggressor::Seller, 9_998, 2_000);
+    let part = filled(OrderState::PartiallyFilled, 9_998, 1_000);
+    assert_eq!(rig.said(first)[1], part);
+    assert_eq!(rig.said(second), [said(OrderState::Acked)]);
 }
 
 // Unknown outcomes.
