@@ -237,7 +237,7 @@ fn config() -> impl Strategy<Value = SessionConfig> {
     let venue = || {
         let latency = prop_oneof![Just(0u64), 1u64..5_000, Just(2_000_000)];
         let rejects = prop_oneof![3 => Just(0u32), 1 => 0..400_000u32];
-        let unknowns = prop_oneof![3 => Just(0u32), 1 => 0..400_000u32];
+        let unknowns = prop_oneof![5 => Just(0u32), 1 => 0..200_000u32];
         let queue = prop_oneof![
             Just((QueueModel::RiskAverse, 2)),
             (1u8..=3).prop_map(|exponent| (QueueModel::PowerProbability, exponent)),
