@@ -60,6 +60,7 @@ pub(crate) const fn venue_reason(reason: VenueReason) -> &'static str {
         VenueReason::WouldTake => "would_take",
         VenueReason::MarketNotOpen => "market_not_open",
         VenueReason::Seeded => "seeded",
+        VenueReason::Lost => "lost",
         VenueReason::Rules => "rules",
         VenueReason::Resolved => "resolved",
         VenueReason::Other => "other",
@@ -195,7 +196,10 @@ mod tests {
         }
         use VenueReason::*;
         check(&[Side::Buy, Side::Sell], side);
-        check(&[OrderType::Limit, OrderType::Market], order_type);
+        check(
+            &[OrderType::Limit, OrderType::Market, OrderType::Stop],
+            order_type,
+        );
         check(
             &[
                 TimeInForce::GoodTillCancel,
@@ -212,6 +216,7 @@ mod tests {
                 WouldTake,
                 MarketNotOpen,
                 Seeded,
+                Lost,
                 Rules,
                 Resolved,
                 Other,

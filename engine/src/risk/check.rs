@@ -294,7 +294,7 @@ impl<'a> Subject<'a> {
                 return None;
             }
         }
-        // A stop lies beyond the market by nature.
+        // A stop lies through the other side's best price by nature, and what it then pays no price of ours bounds.
         if let (OrderType::Limit, Some(reference)) =
             (order.order_type, top.side(order.side.opposite()))
         {
