@@ -341,8 +341,7 @@ fn a_cancel_can_lose_the_race_against_a_fill() {
     assert_eq!(rig.said(wins), [said(OrderState::Acked), cancelled]);
     let full = filled(OrderState::Filled, 9_999, 3_000);
     assert_eq!(rig.said(loses), [said(OrderState::Acked), full]);
-    let next = rig.sequencer.desk().schedule().next();
-    assert!(next.is_none_or(|due| due.task == onetape_engine::desk::Task::DayRoll));
+    assert!(rig.nothing_is_due());
 }
 
 #[test]
@@ -901,7 +900,7 @@ fn an_unknown_outcome_is_told_later_and_half_of_the_orders_are_lost() {
     assert_eq!(lost_ones + accepted, 200);
     // 200 draws at one half: 100 expected, 7.1 standard deviation.
     assert!((65..=135).contains(&lost_ones), "{lost_ones}");
-    assert!(rig.sequencer.desk().schedule().next().is_none());
+    assert!(rig.nothing_is_due());
 }
 
 /// Between the order's own arrival and the truth the ask of 100.01 is gone: the order meets the book as of the truth.
@@ -996,7 +995,7 @@ fn a_cancel_waits_for_the_truth() {
             .collect();
         let expected = (cancelled_at + MS).max(NOON + 6 * MS);
         assert_eq!(told_at, [NOON + MS, NOON + 6 * MS, expected]);
-        assert!(rig.sequencer.desk().schedule().next().is_none());
+        assert!(rig.nothing_is_due());
     }
 }
 
@@ -1019,7 +1018,7 @@ fn a_venues_own_word_is_the_truth() {
     );
     rig.heartbeat(NOON + 10 * MS);
     assert_eq!(rig.said(order).len(), 2);
-    assert!(rig.sequencer.desk().schedule().next().is_none());
+    assert!(rig.nothing_is_due());
 }
 
 // Replay.

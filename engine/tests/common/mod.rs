@@ -260,6 +260,12 @@ impl Rig {
         self.derive(at, &Event::CancelDecided(cancel));
     }
 
+    /// Whether nothing but the next midnight is due.
+    pub(crate) fn nothing_is_due(&self) -> bool {
+        let next = self.sequencer.desk().schedule().next();
+        next.is_none_or(|due| due.task == onetape_engine::desk::Task::DayRoll)
+    }
+
     pub(crate) fn heartbeat(&mut self, at: u64) {
         self.input(at, &Event::Heartbeat(onetape_engine::event::Heartbeat {}));
     }
