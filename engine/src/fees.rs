@@ -76,6 +76,13 @@ pub struct OrderFees {
     accumulator: Money,
 }
 
+impl OrderFees {
+    /// Whether nothing is known of it, or needed; left out of states then.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Which way a fee is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -189,7 +189,7 @@ pub struct Order {
     #[serde(default)]
     pub tag: u64,
     /// What its fills cost so far, where the fee schedule looks at orders as a whole.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "OrderFees::is_nothing")]
     pub fees: OrderFees,
 }
 

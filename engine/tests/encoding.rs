@@ -5,8 +5,8 @@ use common::world::world;
 use common::{MS, NOON, Rig, X, decoded, encoded, frame, quiet_session, rules, samples};
 use onetape_engine::error::DecodeError;
 use onetape_engine::event::{
-    Event, ExecutionReport, Fill, Heartbeat, Kind, Liquidity, Resolution, StepClosed, TimerFired,
-    TimerSet, TradingRules,
+    Event, ExecutionReport, Fill, Heartbeat, Kind, Liquidity, Resolution, StepClosed, TickBand,
+    TimerFired, TimerSet, TradingRules,
 };
 use onetape_engine::id::{OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Money, Price, Qty};
@@ -121,6 +121,13 @@ fn hostile_rules(n: &[i64]) -> Event<'static> {
         min_notional: Money(i128::from(n[3]) << 63),
         min_price: Price(n[4]),
         max_price: Price(n[5]),
+        bands: vec![
+            TickBand {
+                from: Price(n[2]),
+                tick: Price(n[3]),
+            };
+            usize::from(n[4] % 2 == 0)
+        ],
         ..rules(0)
     })
 }

@@ -5,6 +5,7 @@ use onetape_engine::event::{
     Fill, Heartbeat, Level, Liquidity, MarketStatus, OperatorAction, OperatorCommand, Quote,
     Resolution, SessionEnd, SessionStart, StaleReason, Trade, TradingStatus,
 };
+use onetape_engine::fees::FeeAccrual;
 use onetape_engine::id::{InstrumentId, OrderId, Sequence};
 use onetape_engine::number::{Money, Price, Qty};
 use onetape_engine::order::OrderState;
@@ -481,6 +482,11 @@ impl Run {
                 later_ns,
             } => {
                 let mut fees = fees(*id, *maker, *taker);
+                fees.accrual = match maker % 3 {
+                    0 => FeeAccrual::PerFill,
+                    1 => FeeAccrual::PerOrder,
+                    _ => FeeAccrual::KalshiRebate,
+                };
                 fees.effective_from = Nanos(self.clock + later_ns);
                 self.input(&Event::FeeSchedule(Box::new(fees)));
             }
