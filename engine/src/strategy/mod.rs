@@ -7,6 +7,7 @@ mod gates;
 mod market_maker;
 mod sizing;
 mod view;
+mod weather;
 
 pub use gates::{Candidate, Figure, GateName, GateRow, Gates, LastGates, Relation, Stopped};
 pub use view::{Explanation, View, Wishes};
@@ -132,4 +133,6 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// Contracts on a day's highest temperature: forecasts against prices.
+    Weather => weather, "weather";
 }
