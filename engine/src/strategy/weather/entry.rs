@@ -57,6 +57,10 @@ impl<'a> Sight<'a> {
     }
 }
 
+fn market_age_ms(sight: &Sight<'_>, view: &View<'_>) -> u64 {
+    view.now.since(sight.instrument.top_received_at()) / MS_NS
+}
+
 /// Goes on past a gate or returns none.
 macro_rules! ask {
     ($gate:expr) => {
@@ -204,19 +208,27 @@ impl State {
             .placed_at
             .map_or(view.now, |at| self.reprice_at(at));
         ask!(gates.at_most("reprice_wait_ms", wait_ms(next), 0));
-        let market_age_ms = view.now.since(sight.instrument.top_received_at()) / MS_NS;
-        ask!(gates.at_most("market_age_ms", market_age_ms, params.market_max_age_ms));
+        ask!(gates.at_most(
+            "market_age_ms",
+            market_age_ms(&sight, view),
+            params.market_max_age_ms
+        ));
 
-        // Of the two sides the better one.
-        let margin = self.settings.margin;
-        let buy = sight.bet(Side::Buy, sight.price(Side::Buy, ask, margin)?);
-        let sell = sight.bet(Side::Sell, sight.price(Side::Sell, bid, margin)?);
-        let bet = if buy.gross_edge()? >= sell.gross_edge()? {
-            buy
+        // Of the two sides the better one, by the price that one would pay now, never by the mid.
+        let buy = sight.bet(Side::Buy, ask.price);
+        let sell = sight.bet(Side::Sell, bid.price);
+        let (at_touch, touch) = if buy.gross_edge()? >= sell.gross_edge()? {
+            (buy, ask)
         } else {
-            sell
+            (sell, bid)
         };
-        ask!(gates.at_least("gross_edge_usd", bet.gross_edge()?, self.settings.min_edge));
+        ask!(gates.at_least(
+            "gross_edge_usd",
+            at_touch.gross_edge()?,
+            self.settings.min_edge
+        ));
+        let price = sight.price(at_touch.side, touch, self.settings.margin)?;
+        let bet = sight.bet(at_touch.side, price);
         let in_bounds = bet.price >= sight.rules.min_price && bet.price <= sight.rules.max_price;
         ask!(gates.holds("price_in_bounds", in_bounds));
         let displayed = i128::from(bid.qty.0) + i128::from(ask.qty.0);
@@ -337,7 +349,11 @@ impl State {
         let first = contract.chase.map_or(working.price, |(_, first)| first);
         let away = Price(sign * target.0.checked_sub(first.0)?);
         let within = usd(away, sight.instrument.decimals())? <= self.settings.max_chase.0;
-        Some(within && sign * target.0 > sign * working.price.0)
+        // Only to where an order would be placed anew; otherwise it is better off where it stands.
+        let moved = sight.bet(working.side, target);
+        let pays = moved.net_edge(working.remaining)? >= self.settings.min_edge;
+        let fresh = market_age_ms(&sight, view) <= self.settings.params.market_max_age_ms;
+        Some(within && pays && fresh && sign * target.0 > sign * working.price.0)
     }
 
     fn risk_of(&self, counts: impl Fn((u32, i32)) -> bool) -> Option<Money> {

@@ -482,7 +482,7 @@ impl State {
                 // First of all what rests at the old odds: somebody else has read the news as well.
                 for (_, contract) in self.of_event(event) {
                     if contract.changed_at == view.sequence
-                        && let Some(working) = contract.working.filter(|w| !w.cancelling)
+                        && let Some(working) = contract.working.filter(|w| !w.cancelling && !w.exit)
                     {
                         wishes.cancel(working.order);
                     }
