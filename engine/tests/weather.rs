@@ -715,3 +715,17 @@ fn a_month_that_lost_too_much_stops_opening_until_it_ends() {
     sells(&mut rig, NOON + 4 * SECOND_NS);
     assert_eq!(orders(&rig).len(), 2);
 }
+
+/// The same loss of 13.69 in a week that may lose 1 %: half the bankroll bets 24, half of a trade's cap is 9.921, which
+/// leaves 19 (19 x .50 + .34 = 9.84; 20 x .50 + .35 = 10.35). Without the loss it would be 38.
+#[test]
+fn a_week_that_lost_too_much_halves_sizes() {
+    let wide = r#", "exit_edge_usd": 1, "max_city_pct": 50, "max_cluster_pct": 50, "max_open_risk_pct": 50"#;
+    for (more, expected) in [(r#", "halving_week_loss_pct": 1"#, 19), ("", 38)] {
+        let mut rig = ready(session(&format!("{wide}{more}")));
+        rig.quote_of(NOON + 2 * MS, BETWEEN, (18, 100), (20, 100));
+        rig.quote_of(NOON + 10 * MS, BETWEEN, (1, 100), (2, 100));
+        rig.quote_of(NOON + 20 * MS, GREATER, (50, 100), (53, 100));
+        assert_eq!(orders(&rig)[1..], [(GREATER, Side::Sell, 50, expected)]);
+    }
+}

@@ -183,6 +183,8 @@ impl State {
     ) -> bool {
         let mut gates = wishes.gates(candidate(place, contract, false));
         let Some(proposal) = self.entry(&mut gates, contract, view) else {
+            // Where no gate stopped it, a figure was missing or did not fit its number.
+            let _ = gates.holds("figures", false);
             return false;
         };
         let passed = gates.passed();
@@ -243,13 +245,10 @@ impl State {
         let same_side = held == 0 || held.signum() == bet.side.sign();
         ask!(gates.holds("no_opposite_position", same_side));
 
-        let (day_left, halved) = self.losses(gates, &sight, view)?;
-        let scaled = |cap: Money| if halved { Money(cap.0 / 2) } else { cap };
         let least = sight.rules.min_qty.max(sight.rules.lot_size);
         let cost = bet.worst(least)?;
         let event = (sight.terms.station?, sight.terms.day);
-        let mut room = Money(i128::MAX);
-        for (gate, cap, used) in [
+        let rooms = [
             ("city_room_usd", self.settings.city, self.city_risk(event)?),
             (
                 "cluster_room_usd",
@@ -261,27 +260,43 @@ impl State {
                 self.settings.open_risk,
                 self.open_risk()?,
             ),
-        ] {
-            let left = scaled(cap).sub(used).ok()?;
-            ask!(gates.at_least(gate, left, cost));
-            room = room.min(left);
+        ];
+        for (gate, cap, used) in rooms {
+            ask!(gates.at_least(gate, cap.sub(used).ok()?, cost));
         }
         let contracts = i128::from(params.max_contracts) * pow10(bet.d.qty.into())?;
         let contracts = i64::try_from(contracts).ok()?;
-        let bounds = Bounds {
-            bankroll: scaled(self.settings.bankroll),
-            kelly_ppm: self.settings.kelly_ppm,
-            trade: scaled(self.settings.trade).min(day_left),
-            event: room.add(self.event_risk(event)).ok()?,
-            contracts: Qty(if halved { contracts / 2 } else { contracts }),
-            held: Qty(held).abs(),
-            lot: sight.rules.lot_size,
+        let event_risk = self.event_risk(event);
+        // After a bad week everything that sizes depend on counts half.
+        let bounds = |day_left: Money, halved: bool| {
+            let scaled = |cap: Money| if halved { Money(cap.0 / 2) } else { cap };
+            let left = |(_, cap, used): &(&str, Money, Money)| scaled(*cap).0.checked_sub(used.0);
+            let [city, cluster, open_risk] = rooms.each_ref().map(left);
+            let room = city?.min(cluster?).min(open_risk?);
+            Some(Bounds {
+                bankroll: scaled(self.settings.bankroll),
+                kelly_ppm: self.settings.kelly_ppm,
+                trade: scaled(self.settings.trade).min(day_left),
+                event: Money(room.checked_add(event_risk.0)?),
+                contracts: Qty(if halved { contracts / 2 } else { contracts }),
+                held: Qty(held).abs(),
+                lot: sight.rules.lot_size,
+            })
         };
         let qty_figure = |qty: Qty| Figure::new(qty.0.into(), bet.d.qty.into());
-        let kelly = kelly_qty(&bet, &bounds)?;
+        let kelly = kelly_qty(&bet, &bounds(self.settings.day_loss, false)?)?;
         ask!(gates.at_least("kelly_qty", qty_figure(kelly), qty_figure(least)));
+
+        // From here on it takes a look at every position.
+        let (day_left, halved) = self.losses(gates, &sight, view)?;
+        let bounds = bounds(day_left, halved)?;
+        let most = if halved {
+            kelly_qty(&bet, &bounds)?
+        } else {
+            kelly
+        };
         let stakes = self.stakes(event, view.now, view.market)?;
-        let qty = capped_qty(&bet, &bounds, kelly, &stakes)?;
+        let qty = capped_qty(&bet, &bounds, most, &stakes)?;
         ask!(gates.at_least("capped_qty", qty_figure(qty), qty_figure(least)));
         let edge = bet.net_edge(qty)?;
         ask!(gates.at_least("net_edge_usd", edge, self.settings.min_edge));
@@ -315,7 +330,8 @@ impl State {
         }
         let mut gates = wishes.gates(candidate(place, contract, false));
         let moves = self.keep(&mut gates, contract, working, view, timed);
-        let stays = gates.passed() && moves == Some(false);
+        let known = gates.holds("figures", moves.is_some());
+        let stays = gates.passed() && known && moves == Some(false);
         if !stays {
             wishes.cancel(working.order);
         } else if timed {

@@ -21,6 +21,7 @@ impl State {
     ) -> bool {
         let mut gates = wishes.gates(candidate(place, contract, true));
         let Some(proposal) = self.closing(&mut gates, contract, view) else {
+            let _ = gates.holds("figures", false);
             return false;
         };
         let passed = gates.passed();
