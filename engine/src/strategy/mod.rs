@@ -7,6 +7,7 @@ mod gates;
 mod market_maker;
 mod sizing;
 mod view;
+mod weather;
 
 pub use gates::{Candidate, Figure, GateName, GateRow, Gates, LastGates, Relation, Stopped};
 pub use view::{Explanation, View, Wishes};
@@ -48,12 +49,14 @@ macro_rules! registry {
         /// A strategy's name and parameters, as they stand in configs and on the tape.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", content = "params")]
+        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         pub enum StrategyParams {
             $($(#[$doc])* #[serde(rename = $name)] $variant($module::Params),)*
         }
 
         /// A strategy's state.
         #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         pub enum AnyStrategy {
             $($(#[$doc])* $variant($module::State),)*
         }
@@ -132,4 +135,6 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// Contracts on a day's highest temperature: forecasts against prices.
+    Weather => weather, "weather";
 }
