@@ -5,6 +5,7 @@
 mod ema_cross;
 mod gates;
 mod market_maker;
+mod signals;
 mod sizing;
 mod view;
 
@@ -132,4 +133,6 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// Stocks: inside bars, Rudometkin's market-on-close, order intents.
+    Signals => signals, "signals";
 }
