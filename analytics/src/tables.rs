@@ -349,7 +349,7 @@ fn limit_price(
     instrument: InstrumentId,
 ) -> Result<Option<i128>, RowError> {
     match order_type {
-        OrderType::Limit => names.price(instrument, price).map(Some),
+        OrderType::Limit | OrderType::Stop => names.price(instrument, price).map(Some),
         OrderType::Market => Ok(None),
     }
 }

@@ -18,6 +18,7 @@ pub(crate) const fn order_type(order_type: OrderType) -> &'static str {
     match order_type {
         OrderType::Limit => "limit",
         OrderType::Market => "market",
+        OrderType::Stop => "stop",
     }
 }
 
@@ -43,6 +44,7 @@ pub(crate) const fn venue_reason(reason: VenueReason) -> &'static str {
         VenueReason::WouldTake => "would_take",
         VenueReason::MarketNotOpen => "market_not_open",
         VenueReason::Seeded => "seeded",
+        VenueReason::Lost => "lost",
         VenueReason::Rules => "rules",
         VenueReason::Resolved => "resolved",
         VenueReason::Other => "other",
@@ -166,7 +168,10 @@ mod tests {
         }
         use VenueReason::*;
         check(&[Side::Buy, Side::Sell], side);
-        check(&[OrderType::Limit, OrderType::Market], order_type);
+        check(
+            &[OrderType::Limit, OrderType::Market, OrderType::Stop],
+            order_type,
+        );
         check(
             &[
                 TimeInForce::GoodTillCancel,
@@ -183,6 +188,7 @@ mod tests {
                 WouldTake,
                 MarketNotOpen,
                 Seeded,
+                Lost,
                 Rules,
                 Resolved,
                 Other,

@@ -14,5 +14,5 @@ mod verify;
 pub use error::Error;
 pub use journal_sink::JournalSink;
 pub use replay::{BacktestOptions, Progress, backtest};
-pub use summary::{GateCount, PositionResult, StrategyResult, Summary};
+pub use summary::{GateCount, PaperVenue, PositionResult, StrategyResult, Summary};
 pub use verify::{Difference, FieldDifference, Verification, verify};

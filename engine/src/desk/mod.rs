@@ -24,10 +24,10 @@ use crate::event::{
     CancelDecided, Event, ExecutionReport, HaltChanged, OrderDecided, SessionStart,
 };
 use crate::id::{InstrumentId, Sequence, StrategyId, VenueId};
-use crate::market::Market;
+use crate::market::{Instrument, Market};
 use crate::order::{Order, OrderState};
 use crate::risk::{DayStart, HaltReason, LimitUnits, RiskState};
-use crate::session::SessionConfig;
+use crate::session::{PaperVenueConfig, SessionConfig};
 use crate::strategy::{AnyStrategy, Candidate, LastGates, Strategy};
 use crate::time::{DAY_NS, Nanos};
 use serde::{Deserialize, Serialize};
@@ -192,6 +192,10 @@ impl Desk {
             }
             Event::HaltChanged(change) => self.halt_changed(sequence, change),
             Event::BarClosed(_) => self.show_watchers(sequence, now, event, market)?,
+            Event::MarketStatus(_) => {
+                self.paper.see_market(event, market);
+                self.show_watchers(sequence, now, event, market)?;
+            }
             Event::GateChanged(change) => {
                 if let Some(seat) = self.seats.get_mut(change.strategy.index()) {
                     seat.gates.set(change.candidate, change.gate.clone());
@@ -351,8 +355,10 @@ impl Desk {
         self.orders.cancelling(decided.order);
         if self.orders.get(decided.order).is_some() {
             let at = now.after(self.latency_ns(decided.instrument, market)?);
+            // An order whose outcome is unknown can't be cancelled before the venue knows it.
+            let known_at = self.schedule.due_at(Task::OrderArrives(decided.order));
             self.schedule.add(Due {
-                at,
+                at: known_at.map_or(at, |known_at| at.max(known_at)),
                 cause: sequence,
                 task: Task::CancelArrives(decided.order),
             });
@@ -361,13 +367,15 @@ impl Desk {
     }
 
     fn latency_ns(&self, instrument: InstrumentId, market: &Market) -> Result<u64, EngineError> {
-        let venue = &market.instrument(instrument)?.definition.venue;
+        let instrument = market.instrument(instrument)?;
         Ok(self
-            .config()
-            .paper
-            .for_venue(venue)
+            .paper_venue(instrument)
             .latency_us
             .saturating_mul(1_000))
+    }
+
+    fn paper_venue(&self, instrument: &Instrument) -> PaperVenueConfig {
+        self.config().paper.for_venue(&instrument.definition.venue)
     }
 
     fn report(
@@ -395,7 +403,22 @@ impl Desk {
         if order.state.is_final() {
             self.schedule.remove(Task::CancelArrives(order.id));
         }
-        self.paper.see_report(report, &order, instrument);
+        // Looked up where it is asked for: by what joins a queue and by what is unknown.
+        let venue = match order.state {
+            OrderState::Acked | OrderState::Unknown => self.paper_venue(instrument),
+            _ => PaperVenueConfig::default(),
+        };
+        // The paper venue tells what became of it later; a venue's own report, which no frame of ours led to, does not.
+        if order.state == OrderState::Unknown && report.cause != Sequence(0) {
+            let at = now.after(venue.unknown_ms.saturating_mul(1_000_000));
+            self.schedule.add(Due {
+                at,
+                cause: report.cause,
+                task: Task::OrderArrives(order.id),
+            });
+            self.schedule.postpone(Task::CancelArrives(order.id), at);
+        }
+        self.paper.see_report(report, &order, instrument, &venue);
         if let Some(fill) = &report.fill {
             self.ledger
                 .fill(order.strategy, instrument, order.side, fill)?;

@@ -280,6 +280,8 @@ pub enum VenueReason {
     MarketNotOpen,
     /// The paper venue's seeded reject.
     Seeded,
+    /// It never reached the venue, as turned out after its outcome was unknown for a while.
+    Lost,
     /// Price or quantity off the grid in force on arrival.
     Rules,
     /// The contract was resolved.

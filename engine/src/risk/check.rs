@@ -164,6 +164,7 @@ impl Subject<'_> {
             Ok(_) => {}
             Err(_) => return deny(Gate::OrderNotional, Decimal::MAX, Decimal::ZERO),
         }
+        // A stop lies through the other side's best price by nature, and what it then pays no price of ours bounds.
         let collar_bps = self.desk.config().risk.price_collar_bps;
         if let (OrderType::Limit, Some(reference)) =
             (order.order_type, top.side(order.side.opposite()))
