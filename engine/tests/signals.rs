@@ -3,8 +3,9 @@
 mod common;
 use common::{MS, Rig, X, decoded, fees, frame, rules};
 use onetape_engine::event::{
-    Aggressor, Alarm, Event, ExecutionReport, Feed, FeedCondition, FeedState, InstrumentDefined,
-    InstrumentType, OperatorAction, OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
+    Aggressor, Alarm, DailyBar, Event, ExecutionReport, Feed, FeedCondition, FeedState,
+    InstrumentDefined, InstrumentType, IntentPromoted, IntentReceived, IntentState, OperatorAction,
+    OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
 };
 use onetape_engine::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Decimals, Price, Qty};
@@ -220,9 +221,8 @@ fn decides_the_same_again(mut rig: Rig) {
     let frames = rig.frames().to_vec();
     let mut again = Sequencer::new(MemorySink::default());
     let mut folded = Sequencer::new(MemorySink::default());
-    let cut = frames
-        .iter()
-        .rposition(|kept| kept.2.ends_step() && kept.0.0 < frames.len() as u64 - 40);
+    let begun = frames.len() - frames.len().min(60) / 2;
+    let cut = frames[..begun].iter().rposition(|kept| kept.2.ends_step());
     let cut = cut.unwrap() + 1;
     for kept in frames.iter().filter(|kept| !kept.2.is_derived()) {
         again.step(kept.1, kept.2.kind(), &kept.3).unwrap();
@@ -647,5 +647,392 @@ fn guards_and_caps_stop_or_shrink_an_entry() {
         stopped(&rig, at(9, 31))[0].0,
         "trading_day",
         "a day that nobody told of"
+    );
+}
+
+fn intents(more: &str) -> Rig {
+    let config = signals(&format!(
+        r#"{{"detector": "intents", "symbols": ["paper:X"]{more}}}"#
+    ));
+    stocks(config, &two_days())
+}
+
+const SENDS: &str = r#", "mode": "paper_send", "allow_send": true"#;
+
+/// Buys 40 at a limit of 10.20, stop-loss 10.00, target 11.00.
+fn intent(key: &str) -> IntentReceived {
+    IntentReceived {
+        key: key.into(),
+        instrument: X,
+        side: Side::Buy,
+        order_type: OrderType::Limit,
+        price: Price(1020),
+        qty: Qty(40),
+        stop_loss: Some(Price(1000)),
+        target: Some(Price(1100)),
+        replaces: None,
+        client_tag: "test".into(),
+    }
+}
+
+fn send(rig: &mut Rig, at: u64, intent: &IntentReceived) {
+    quote(rig, at, 1030, 1031);
+    rig.input(at, &Event::IntentReceived(Box::new(intent.clone())));
+}
+
+fn promote(rig: &mut Rig, at: u64, key: &str) {
+    quote(rig, at, 1030, 1031);
+    let promoted = IntentPromoted {
+        key: key.into(),
+        operator: "somebody".into(),
+    };
+    rig.input(at, &Event::IntentPromoted(Box::new(promoted)));
+}
+
+fn states(rig: &Rig) -> Vec<(String, IntentState, Option<String>)> {
+    let change = |(_, event): (u64, Event<'_>)| match event {
+        Event::IntentChanged(c) => Some((c.key.clone(), c.state, c.reason.clone().map(Into::into))),
+        _ => None,
+    };
+    rig.events().into_iter().filter_map(change).collect()
+}
+
+fn state(key: &str, state: IntentState) -> (String, IntentState, Option<String>) {
+    (key.into(), state, None)
+}
+
+fn refused(key: &str, reason: &str) -> (String, IntentState, Option<String>) {
+    (key.into(), IntentState::Refused, Some(reason.into()))
+}
+
+#[test]
+fn a_key_is_one_content() {
+    let mut rig = intents("");
+    let first = intent("a");
+    send(&mut rig, at(10, 0), &first);
+    send(&mut rig, at(10, 1), &first);
+    send(
+        &mut rig,
+        at(10, 2),
+        &IntentReceived {
+            price: Price(1021),
+            ..first
+        },
+    );
+    use IntentState::{Duplicate, Pending, Planned};
+    assert_eq!(
+        states(&rig),
+        [
+            state("a", Pending),
+            state("a", Planned),
+            state("a", Duplicate),
+            refused("a", "key_reused")
+        ]
+    );
+    // The key stands for what it stood for, and plan-only sends nothing, released or not.
+    promote(&mut rig, at(10, 3), "a");
+    rig.heartbeat(at(10, 4));
+    assert!(orders(&rig).is_empty());
+    assert_eq!(states(&rig).len(), 4);
+    assert_eq!(stopped(&rig, at(10, 0))[0].0, "mode");
+}
+
+#[test]
+fn sending_needs_the_permission_and_a_release() {
+    let run = |more: &str, release: bool| {
+        let mut rig = intents(more);
+        send(&mut rig, at(10, 0), &intent("a"));
+        if release {
+            promote(&mut rig, at(10, 1), "a");
+        }
+        let gate = stopped(&rig, at(10, 0)).last().map(|gate| gate.0.clone());
+        (orders(&rig).len(), gate)
+    };
+    let stops = |gate: &str| (0, Some(gate.to_owned()));
+    assert_eq!(
+        run(r#", "mode": "paper_send", "auto_promote": true"#, true),
+        stops("allow_send")
+    );
+    assert_eq!(
+        run(r#", "allow_send": true, "auto_promote": true"#, true),
+        stops("mode")
+    );
+    assert_eq!(run(SENDS, false), stops("released"));
+    assert_eq!(run(SENDS, true).0, 1);
+    assert_eq!(
+        run(&format!(r#"{SENDS}, "auto_promote": true"#), false).0,
+        1
+    );
+}
+
+/// Bought at 10.20 resting (fee 408.00 x 5 bps = .204), sold at the target 11.00 (440.00 x 5 bps = .22):
+/// 40 x .80 - .204 - .22 = 31.576.
+#[test]
+fn a_sent_intent_is_a_bracket() {
+    let mut rig = intents(SENDS);
+    send(&mut rig, at(10, 0), &intent("a"));
+    promote(&mut rig, at(10, 1), "a");
+    use IntentState::{Pending, Planned, Ready, Sent};
+    assert_eq!(
+        states(&rig),
+        [
+            state("a", Pending),
+            state("a", Planned),
+            state("a", Ready),
+            state("a", Sent)
+        ]
+    );
+    rig.heartbeat(at(10, 2));
+    quote(&mut rig, at(10, 3), 1019, 1020);
+    rig.heartbeat(at(10, 4));
+    assert_eq!(held(&rig), 40);
+    let protection: Vec<_> = orders(&rig)[1..]
+        .iter()
+        .map(|o| (o.2, o.3, o.4, o.5))
+        .collect();
+    assert_eq!(
+        protection,
+        [
+            (Side::Sell, OrderType::Stop, 1000, 40),
+            (Side::Sell, OrderType::Limit, 1100, 40)
+        ]
+    );
+    quote(&mut rig, at(10, 5), 1100, 1101);
+    rig.heartbeat(at(10, 6));
+    assert_eq!((held(&rig), working(&rig)), (0, 0));
+    assert_eq!(profit(&rig), "31.576");
+    decides_the_same_again(rig);
+}
+
+#[test]
+fn a_corrected_intent_is_sent_when_the_old_one_is_gone() {
+    let mut rig = intents(&format!(r#"{SENDS}, "auto_promote": true"#));
+    send(&mut rig, at(10, 0), &intent("a"));
+    rig.heartbeat(at(10, 1));
+    let corrected = IntentReceived {
+        price: Price(1015),
+        replaces: Some("a".into()),
+        ..intent("b")
+    };
+    send(&mut rig, at(10, 2), &corrected);
+    let sent: Vec<_> = orders(&rig).iter().map(|o| o.4).collect();
+    assert_eq!(sent, [1020], "the cancel is under way");
+    rig.heartbeat(at(10, 3));
+    let sent: Vec<_> = orders(&rig).iter().map(|o| (o.1, o.4)).collect();
+    assert_eq!(sent, [(at(10, 0), 1020), (at(10, 2) + MS, 1015)]);
+    assert_eq!(working(&rig), 1);
+    let replaced = states(&rig)
+        .iter()
+        .any(|s| *s == state("a", IntentState::Replaced));
+    assert!(replaced);
+    // Corrected a second time, or after a fill: refused.
+    let again = IntentReceived {
+        replaces: Some("a".into()),
+        ..intent("c")
+    };
+    send(&mut rig, at(10, 4), &again);
+    assert_eq!(states(&rig).last(), Some(&refused("c", "replaces_open")));
+    quote(&mut rig, at(10, 5), 1014, 1015);
+    rig.heartbeat(at(10, 6));
+    let late = IntentReceived {
+        replaces: Some("b".into()),
+        ..intent("d")
+    };
+    send(&mut rig, at(10, 7), &late);
+    assert_eq!(
+        states(&rig).last(),
+        Some(&refused("d", "replaces_unfilled"))
+    );
+    let unknown = IntentReceived {
+        replaces: Some("z".into()),
+        ..intent("e")
+    };
+    send(&mut rig, at(10, 8), &unknown);
+    assert_eq!(states(&rig).last(), Some(&refused("e", "replaces_known")));
+}
+
+#[test]
+fn what_can_not_be_an_order_is_refused_with_its_reason() {
+    let mut rig = intents(&format!(r#"{SENDS}, "auto_promote": true"#));
+    let cases = [
+        (
+            IntentReceived {
+                price: Price(0),
+                ..intent("a")
+            },
+            "price",
+        ),
+        (
+            IntentReceived {
+                qty: Qty(0),
+                ..intent("b")
+            },
+            "qty",
+        ),
+        (
+            IntentReceived {
+                qty: Qty(101),
+                ..intent("c")
+            },
+            "max_qty",
+        ),
+        (
+            IntentReceived {
+                stop_loss: Some(Price(1020)),
+                ..intent("d")
+            },
+            "stop_loss_side",
+        ),
+        (
+            IntentReceived {
+                target: Some(Price(1010)),
+                ..intent("e")
+            },
+            "target_side",
+        ),
+        (
+            IntentReceived {
+                side: Side::Sell,
+                ..intent("f")
+            },
+            "stop_loss_side",
+        ),
+        (
+            IntentReceived {
+                order_type: OrderType::Stop,
+                price: Price(0),
+                ..intent("g")
+            },
+            "price",
+        ),
+    ];
+    for (place, (intent, reason)) in cases.into_iter().enumerate() {
+        send(&mut rig, at(10, place as u64), &intent);
+        assert_eq!(states(&rig).last(), Some(&refused(&intent.key, reason)));
+    }
+    assert!(orders(&rig).is_empty());
+}
+
+#[test]
+fn an_intent_of_the_night_is_sent_when_there_are_quotes() {
+    let mut rig = intents(&format!(r#"{SENDS}, "auto_promote": true"#));
+    send(&mut rig, local(WARM_UP, -5, 20, 0), &intent("a"));
+    let gates = stopped(&rig, local(WARM_UP, -5, 20, 0));
+    assert_eq!(
+        gates.last().map(|gate| gate.0.as_str()),
+        Some("market_hours")
+    );
+    quote(&mut rig, at(9, 30) + SECOND, 1030, 1031);
+    rig.heartbeat(at(9, 31));
+    assert_eq!(
+        orders(&rig).iter().map(|o| o.1).collect::<Vec<_>>(),
+        [at(9, 30) + 5 * SECOND]
+    );
+    // Unfilled at the close it is taken back: no order outlives its day.
+    rig.heartbeat(at(16, 0));
+    assert_eq!(working(&rig), 0);
+}
+
+fn days_of(rig: &mut Rig, id: u32, half_range: i64, last: [i64; 4]) {
+    for place in 0..210 {
+        let close = 5_800 + place * 20;
+        let [open, high, low, close] = if place == 209 {
+            last
+        } else {
+            [close - 5, close + half_range, close - half_range, close]
+        };
+        let bar = DailyBar {
+            instrument: InstrumentId(id),
+            day: WARM_UP - 209 + place as i32,
+            open: Price(open),
+            high: Price(high),
+            low: Price(low),
+            close: Price(close),
+            volume: Qty(2_000_000),
+        };
+        rig.input(common::NOON, &Event::DailyBar(Box::new(bar)));
+    }
+}
+
+/// X climbs, and on its last day falls from 104.00 to 100.00 (3.85 %): a buy limit at 96.50. Y climbs and jumps to 100.00
+/// in a range of 1.2 %: a sell limit at 105.00. 10 % of 10,000 buys 10 at 96.50 and sells 9 at 105.00. X comes to 96.50
+/// (965.00 x 5 bps = .4825) and leaves at the bid of 98.00 before the close (980.00 x 10 bps = .98):
+/// 15.00 - .4825 - .98 = 13.5375.
+#[test]
+fn a_market_on_close_day_by_hand() {
+    let config = signals(
+        r#"{"detector": "rudometkin_moc", "symbols": ["paper:X", "paper:Y"], "sizing": "equity_pct"}"#,
+    );
+    let mut rig = stocks(config, &[]);
+    rig.input(common::NOON, &stock(1, "Y"));
+    rig.input(common::NOON, &Event::TradingRules(rules(1)));
+    rig.input(
+        common::NOON,
+        &Event::FeeSchedule(Box::new(fees(1, 500, 1_000))),
+    );
+    days_of(&mut rig, 0, 10, [10_400, 10_450, 9_950, 10_000]);
+    days_of(&mut rig, 1, 60, [9_970, 10_060, 9_960, 10_000]);
+    for day in two_days() {
+        rig.input(common::NOON + SECOND, &day);
+    }
+    quote(&mut rig, at(9, 30) + SECOND, 9_800, 9_802);
+    rig.quote_of(at(9, 30) + SECOND, 1, (10_100, 100), (10_102, 100));
+    rig.heartbeat(at(9, 31));
+    let said: Vec<_> = raised(&rig)
+        .iter()
+        .map(|(at, s)| {
+            (
+                *at,
+                s.instrument.0,
+                s.side,
+                s.entry.0,
+                s.qty.0,
+                s.detector.clone(),
+            )
+        })
+        .collect();
+    let (when, name) = (at(9, 30) + 5 * SECOND, "rudometkin_moc 1.0.0".to_owned());
+    assert_eq!(
+        said,
+        [
+            (when, 0, Side::Buy, 9_650, 10, name.clone()),
+            (when, 1, Side::Sell, 10_500, 9, name)
+        ]
+    );
+    assert!(orders(&rig).iter().all(|o| o.3 == OrderType::Limit));
+    quote(&mut rig, at(10, 0), 9_649, 9_650);
+    quote(&mut rig, at(15, 59) + 50 * SECOND, 9_800, 9_802);
+    rig.heartbeat(at(15, 59) + 54 * SECOND);
+    assert_eq!((held(&rig), working(&rig)), (10, 1));
+    rig.heartbeat(at(16, 0));
+    assert_eq!((held(&rig), working(&rig)), (0, 0));
+    assert_eq!(fills(&rig), [(9_650, 10), (9_800, 10)]);
+    assert_eq!(profit(&rig), "13.5375");
+    assert!(alarms(&rig).is_empty());
+    decides_the_same_again(rig);
+}
+
+#[test]
+fn no_daily_bar_of_the_day_before_no_trade() {
+    let config = signals(
+        r#"{"detector": "rudometkin_moc", "symbols": ["paper:X"], "sizing": "equity_pct"}"#,
+    );
+    let mut rig = stocks(config, &[]);
+    days_of(&mut rig, 0, 10, [10_400, 10_450, 9_950, 10_000]);
+    for day in [WARM_UP, WARM_UP + 1, WARM_UP + 2] {
+        rig.input(common::NOON + SECOND, &trading_day(day, -5, (16, 0)));
+    }
+    let second = local(WARM_UP + 2, -5, 9, 30);
+    quote(&mut rig, second + SECOND, 9_800, 9_802);
+    rig.heartbeat(second + MINUTE);
+    assert!(raised(&rig).iter().all(|(at, _)| *at < second));
+    let gates = stopped(&rig, second);
+    assert_eq!(
+        gates[0],
+        (
+            "daily_bar".to_owned(),
+            "20001".to_owned(),
+            "20002".to_owned()
+        )
     );
 }

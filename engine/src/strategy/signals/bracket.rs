@@ -55,6 +55,11 @@ impl Role {
         }
     }
 
+    /// Whether an order of the role opens a position.
+    pub(super) const fn is_entry(self) -> bool {
+        self.entry_side().is_some()
+    }
+
     /// What a strategy calls the order of that role of a bracket; never 0.
     const fn tag(self, bracket: u32) -> u64 {
         (bracket as u64) << 3 | self as u64
@@ -238,7 +243,7 @@ impl Bracket {
     pub(super) fn working_entries(&self) -> impl Iterator<Item = OrderId> + '_ {
         self.legs
             .iter()
-            .filter(|leg| !leg.ended && leg.role.entry_side().is_some())
+            .filter(|leg| !leg.ended && leg.role.is_entry())
             .map(|leg| leg.id)
     }
 
@@ -253,11 +258,6 @@ impl Bracket {
             .iter()
             .find(|leg| leg.id == order)
             .map(|leg| leg.side)
-    }
-
-    /// Whether anything ever filled.
-    pub(super) const fn has_filled(&self) -> bool {
-        self.side.is_some()
     }
 
     /// Takes the entries back.
@@ -368,7 +368,7 @@ impl Bracket {
             (Some(_), Some(_)) => {}
             (None, _) => self.exited = true,
         }
-        if self.stage == Stage::Done && self.net != 0 {
+        if self.stage == Stage::Done && self.net != 0 && !self.is_open_ended() {
             self.stage = Stage::Leaving;
         }
     }
@@ -403,9 +403,18 @@ impl Bracket {
             Stage::Open | Stage::Leaving => true,
             Stage::Done => false,
         };
-        if is_flat && is_spent {
+        let is_handed_over = self.stage == Stage::Open
+            && self.is_open_ended()
+            && self.legs.iter().all(|leg| leg.ended);
+        if (is_flat && is_spent) || is_handed_over {
             self.stage = Stage::Done;
         }
+    }
+
+    /// Whether a position stays with whoever asked for it: nothing protects it and nothing ends it.
+    fn is_open_ended(&self) -> bool {
+        let is_bare = |entry: &Entry| entry.stop_loss.is_none() && entry.target.is_none();
+        self.times.leaves_at == Nanos(u64::MAX) && self.entries.iter().all(is_bare)
     }
 
     fn take_back_entries(&mut self, now: Nanos, out: &mut Vec<Action>) {

@@ -6,8 +6,11 @@ mod account;
 mod bracket;
 mod calendar;
 mod history;
+mod indicators;
 mod inside_bar;
+mod intents;
 mod params;
+mod rudometkin;
 mod sizing;
 mod versions;
 
@@ -15,7 +18,9 @@ pub use params::Params;
 
 use super::{Candidate, Gates, Strategy, View, Wishes};
 use crate::error::EngineError;
-use crate::event::{BarClosed, Event, ExecutionReport, Feed, FeedCondition, SignalRaised, Trade};
+use crate::event::{
+    BarClosed, Event, ExecutionReport, Feed, FeedCondition, IntentChanged, SignalRaised, Trade,
+};
 use crate::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
 use crate::market::{Instrument, Market, is_late};
 use crate::number::{Decimals, Money, Price};
@@ -23,16 +28,20 @@ use crate::order::{OrderType, Side};
 use crate::risk::Proposal;
 use crate::time::Nanos;
 use bracket::{Action, Bracket, Entry, Role, Times};
-use calendar::{Calendar, Session};
+use calendar::{Calendar, Day, Session};
 use history::{Bar, History};
+use indicators::Daily;
 use inside_bar::{Check, Levels, levels};
+use intents::Intents;
 use params::{Data, Detector};
 use serde::{Deserialize, Serialize};
 use sizing::least;
 use versions::InsideMode;
 
 /// The token of the day's own timer; a bracket's is its number.
-const DAY_TOKEN: u64 = 0;
+const DAY_TOKEN: u64 = DAY_NUMBER as u64;
+/// The number that no bracket has.
+const DAY_NUMBER: u32 = 0;
 /// A symbol's candidates are numbered from its place in the parameters times this.
 const CANDIDATES: u32 = 8;
 /// The candidate of a symbol outside every window.
@@ -47,7 +56,10 @@ struct Symbol {
     decimals: Decimals,
     /// Its place in the parameters.
     place: u32,
+    /// The sum of its fills.
+    held: i64,
     history: History,
+    daily: Daily,
     /// The last session that had a pattern, and the frame of its bar.
     pattern: Option<(Session, Sequence)>,
     /// The frame of the last bar that touched both entries of a bracket, where bars were taken apart.
@@ -74,6 +86,11 @@ pub struct State {
     currency: Option<CurrencyId>,
     brackets: Vec<Bracket>,
     last_bracket: u32,
+    intents: Intents,
+    /// When the day's decision is due, for `rudometkin_moc`.
+    wakes_at: Option<Nanos>,
+    /// The frame of the last one.
+    day_begins: Option<Sequence>,
     /// What the fills brought and cost.
     cash: Money,
     /// The highest that `cash` was while nothing was held.
@@ -103,6 +120,9 @@ impl State {
             currency: None,
             brackets: Vec::new(),
             last_bracket: 0,
+            intents: Intents::default(),
+            wakes_at: None,
+            day_begins: None,
             cash: Money::ZERO,
             peak: Money::ZERO,
             actions: Vec::new(),
@@ -257,6 +277,12 @@ impl State {
         Some(Nanos(closes_at.0.saturating_sub(lead_ns)))
     }
 
+    /// The first moment of a trading day at which orders are sent: a while after the opening, when there are quotes.
+    const fn first_call(&self, day: &Day) -> Nanos {
+        day.opens_at
+            .after(self.params.open_delay_ms.saturating_mul(1_000_000))
+    }
+
     /// When to try again to leave: after the pause, or when the exchange opens again.
     fn retry_at(&self, now: Nanos) -> Nanos {
         let soon = now.after(self.params.exit_retry_ms.saturating_mul(1_000_000));
@@ -286,7 +312,10 @@ impl State {
     /// Makes a bracket of a signal, or gives a pair's second signal to the bracket of its first.
     fn take_signal(&mut self, now: Nanos, signal: &SignalRaised) {
         let level = |price: Price| (price.0 > 0).then_some(price);
-        let order_type = OrderType::Stop;
+        let order_type = match self.params.detector {
+            Detector::InsideBar => OrderType::Stop,
+            Detector::RudometkinMoc | Detector::Intents => OrderType::Limit,
+        };
         let entry = Entry::new(
             signal.side,
             order_type,
@@ -298,6 +327,7 @@ impl State {
         let is_pair = |bracket: &&mut Bracket| {
             bracket.instrument == signal.instrument
                 && bracket.made_at == now
+                && order_type == OrderType::Stop
                 && bracket.entry(signal.side).is_none()
         };
         let number = match self.brackets.iter_mut().find(is_pair) {
@@ -306,13 +336,33 @@ impl State {
                 bracket.number
             }
             None => {
-                let Some(times) = self.times(now) else {
+                let times = match self.params.detector {
+                    Detector::InsideBar => self.times(now),
+                    Detector::RudometkinMoc | Detector::Intents => {
+                        self.last_call(now).map(|end| Times {
+                            expires_at: end,
+                            leaves_at: end,
+                        })
+                    }
+                };
+                let Some(times) = times else {
                     return;
                 };
                 self.make_bracket(signal.instrument, now, times, entry)
             }
         };
         self.settle(number, now);
+    }
+
+    /// Asks for the timer of the next day that has none.
+    fn wake_next_day(&mut self, now: Nanos) {
+        let next = self.calendar.next_after(now);
+        if let Some(at) = next.map(|day| self.first_call(day))
+            && self.wakes_at.is_none_or(|known| known <= now || at < known)
+        {
+            self.wakes_at = Some(at);
+            self.actions.push(Action::Timer(at, DAY_NUMBER));
+        }
     }
 
     fn make_bracket(
@@ -364,15 +414,27 @@ impl State {
             let notional = decimals.notional(fill.price, fill.qty)?;
             let flow = Money(-i128::from(side.sign()) * notional.0);
             self.cash = self.cash.add(flow)?.sub(fill.fee)?;
+            if let Some(place) = self.place(report.instrument) {
+                let held = &mut self.symbols[place].held;
+                *held = held.saturating_add(side.sign().saturating_mul(fill.qty.0));
+            }
         }
         let retry_at = self.retry_at(now);
         self.with_bracket(number, now, |bracket, out| {
             bracket.reported(retry_at, report, out)
         });
-        if self.brackets.iter().all(|bracket| bracket.net == 0) {
+        if report.fill.is_some() {
+            self.intents.filled(number);
+        }
+        if self.is_flat() {
             self.peak = self.peak.max(self.cash);
         }
         Ok(())
+    }
+
+    /// Whether the fills of every symbol add up to nothing.
+    fn is_flat(&self) -> bool {
+        self.symbols.iter().all(|symbol| symbol.held == 0)
     }
 
     /// Folds what is neither a tick nor a bar.
@@ -399,6 +461,15 @@ impl State {
             }
             Event::TradingDay(day) if day.calendar == self.params.calendar => {
                 self.calendar.take(day, now);
+                self.brackets.retain(|bracket| !bracket.is_done());
+                if self.params.detector == Detector::RudometkinMoc {
+                    self.wake_next_day(now);
+                }
+            }
+            Event::DailyBar(bar) if self.params.detector == Detector::RudometkinMoc => {
+                if let Some(place) = self.place(bar.instrument) {
+                    self.symbols[place].daily.take(bar);
+                }
             }
             Event::SignalRaised(signal) => self.take_signal(now, signal),
             Event::OrderDecided(decided) => {
@@ -406,18 +477,29 @@ impl State {
                     let id = OrderId(sequence.0);
                     let (side, qty) = (decided.side, decided.qty);
                     self.with_bracket(number, now, |bracket, _| {
-                        bracket.decided(id, role, side, qty)
+                        bracket.decided(id, role, side, qty);
                     });
+                    if role.is_entry() {
+                        self.answer_intent(number, Ok(id));
+                    }
                 }
             }
             Event::OrderDenied(denied) => {
                 if let Some((number, role)) = Role::of_tag(denied.tag) {
                     let retry_at = self.retry_at(now);
                     self.with_bracket(number, now, |bracket, out| {
-                        bracket.denied(retry_at, role, out)
+                        bracket.denied(retry_at, role, out);
                     });
+                    if role.is_entry() {
+                        self.answer_intent(number, Err(denied.gate.name().into()));
+                    }
                 }
             }
+            Event::IntentReceived(received) if self.params.detector == Detector::Intents => {
+                self.intents.receive(received, &mut self.actions);
+            }
+            Event::IntentPromoted(promoted) => self.intents.promote(&promoted.key),
+            Event::IntentChanged(change) => self.take_intent_change(now, change),
             Event::CancelDecided(cancel) => {
                 for bracket in &mut self.brackets {
                     bracket.cancel_decided(cancel.order);
@@ -427,6 +509,11 @@ impl State {
             Event::TimerFired(fired) => {
                 if let Ok(number) = u32::try_from(fired.token) {
                     self.settle(number, now);
+                }
+                if fired.token == DAY_TOKEN && self.params.detector == Detector::RudometkinMoc {
+                    // Timers of days that were told again differently fire too, at a time that is no day's.
+                    self.day_begins = (self.wakes_at == Some(now)).then_some(sequence);
+                    self.wake_next_day(now);
                 }
             }
             Event::DayRolled(_) => self.brackets.retain(|bracket| !bracket.is_done()),
@@ -467,7 +554,14 @@ impl State {
                     let qty = super::Figure::new(qty.0.into(), decimals.into());
                     wishes.alarm(*instrument, *alarm, qty);
                 }
-                Action::Intent(..) => {}
+                Action::Intent(key, state, order, reason) => wishes.intent(IntentChanged {
+                    cause: Sequence(0),
+                    strategy: StrategyId(0),
+                    key: key.clone(),
+                    state: *state,
+                    order: *order,
+                    reason: reason.clone(),
+                }),
             }
         }
     }
@@ -572,8 +666,10 @@ impl Strategy for State {
             id: instrument.id(),
             decimals: instrument.decimals(),
             place: place as u32,
+            held: 0,
             // One more than is averaged, for the close before, and one for the inside bar.
             history: History::new(version.look_back_bars.max(version.atr_bars + 2)),
+            daily: Daily::new(),
             pattern: None,
             ambiguous: None,
         });
@@ -615,7 +711,16 @@ impl Strategy for State {
                     self.consider(symbol, view, wishes);
                 }
             }
-            _ => {}
+            Event::TimerFired(_) if self.day_begins == Some(view.sequence) => {
+                if let Some(day) = self.calendar.open_at(view.now) {
+                    self.consider_day(day, view, wishes);
+                }
+            }
+            other => {
+                if self.params.detector == Detector::Intents {
+                    self.consider_intents(other, view, wishes);
+                }
+            }
         }
         if self.acted_at == view.sequence {
             self.act(wishes);
