@@ -14,6 +14,7 @@ use onetape_engine::sequencer::{MemorySink, Sequencer};
 use onetape_engine::session::{SessionConfig, StrategyConfig};
 use onetape_engine::strategy::StrategyParams;
 use onetape_engine::time::{DAY_NS, Nanos};
+use proptest::prelude::*;
 
 const SECOND: u64 = 1_000 * MS;
 const MINUTE: u64 = 60 * SECOND;
@@ -1035,4 +1036,79 @@ fn no_daily_bar_of_the_day_before_no_trade() {
             "20002".to_owned()
         )
     );
+}
+
+/// Wide bars and narrow ones that often lie within them.
+fn random_bar() -> impl Strategy<Value = [i64; 4]> {
+    let shape = prop_oneof![
+        (1_000i64..1_020, 20i64..40, 0i64..8),
+        (1_010i64..1_030, 6i64..12, 0i64..6),
+    ];
+    (shape, any::<bool>()).prop_map(|((low, body, tails), up)| {
+        let (bottom, top) = (low + tails, low + tails + body);
+        let (open, close) = if up { (bottom, top) } else { (top, bottom) };
+        [open, top + tails, low, close]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any day: one pair of signals in a window at the most, sizes within every cap, stop-loss and target on their sides,
+    /// and nothing held or working when the exchange has closed.
+    #[test]
+    fn any_day_keeps_its_bounds(
+        bars in prop::collection::vec(random_bar(), 78),
+        version in prop::sample::select(vec!["1.0.0", "1.0.1", "1.0.2", "2.0.0"]),
+        max_qty in 1i64..400,
+        max_gross in 1_000i64..6_000,
+    ) {
+        let config = signals(&format!(
+            r#"{{"symbols": ["paper:X"], "version": "{version}", "max_qty": {max_qty}, "max_gross_usd": {max_gross}}}"#
+        ));
+        let mut rig = stocks(config, &two_days());
+        warm_up(&mut rig, -5);
+        for (place, prices) in bars.into_iter().enumerate() {
+            bar(&mut rig, at(9, 30) + place as u64 * 5 * MINUTE, prices);
+        }
+        rig.heartbeat(at(17, 0));
+        prop_assert_eq!((held(&rig), working(&rig)), (0, 0));
+        let afternoon = at(13, 0);
+        let signals = raised(&rig);
+        for side in [Side::Buy, Side::Sell] {
+            let times = signals.iter().filter(|(_, s)| s.side == side).map(|(at, _)| *at);
+            let windows: Vec<_> = times.map(|at| version != "2.0.0" && at > afternoon).collect();
+            prop_assert!(windows.len() <= 2 && windows.windows(2).all(|pair| pair[0] != pair[1]));
+        }
+        for (_, s) in &signals {
+            let sign = s.side.sign();
+            prop_assert!((s.entry.0 - s.stop_loss.0) * sign > 0 && (s.target.0 - s.entry.0) * sign > 0);
+            prop_assert!(s.qty.0 > 0 && s.qty.0 <= max_qty);
+            prop_assert!(s.qty.0 * s.entry.0 <= max_gross * 100);
+            // 1 % of the equity, which may have grown by an earlier trade of the day.
+            prop_assert!(s.qty.0 * (s.entry.0 - s.stop_loss.0).abs() <= 12_000);
+        }
+    }
+}
+
+/// What the property above is worth: such days do have trades.
+#[test]
+fn random_days_are_eventful() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut pairs, mut filled) = (0, 0);
+    for _ in 0..40 {
+        let bars = prop::collection::vec(random_bar(), 78)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        let mut rig = stocks(inside_bars(""), &two_days());
+        warm_up(&mut rig, -5);
+        for (place, prices) in bars.into_iter().enumerate() {
+            bar(&mut rig, at(9, 30) + place as u64 * 5 * MINUTE, prices);
+        }
+        pairs += raised(&rig).len() / 2;
+        filled += usize::from(!rig.fills().is_empty());
+    }
+    assert!(pairs > 15 && filled > 10, "{pairs} {filled}");
 }

@@ -14,7 +14,7 @@ mod rudometkin;
 mod sizing;
 mod versions;
 
-pub use params::Params;
+pub(super) use params::Params;
 
 use super::{Candidate, Gates, Strategy, View, Wishes};
 use crate::error::EngineError;
