@@ -10,6 +10,7 @@ pub mod recover;
 mod replay;
 mod summary;
 mod verify;
+pub mod why;
 
 pub use error::Error;
 pub use journal_sink::JournalSink;

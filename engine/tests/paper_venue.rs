@@ -1,5 +1,6 @@
 //! The paper venue against numbers worked out by hand. X has prices with 2 decimals and quantities with 3, the taker
 //! pays 10 bps, the maker 5 bps, rounded up to 8 decimals, and an order is 1 ms under way.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
 use common::{MS, NOON, Rig, X, ended, fees, filled, quiet_session, rules, said};
 use onetape_engine::event::{
@@ -340,7 +341,7 @@ fn a_cancel_can_lose_the_race_against_a_fill() {
     assert_eq!(rig.said(wins), [said(OrderState::Acked), cancelled]);
     let full = filled(OrderState::Filled, 9_999, 3_000);
     assert_eq!(rig.said(loses), [said(OrderState::Acked), full]);
-    assert!(rig.sequencer.desk().schedule().next().is_none());
+    assert!(rig.nothing_is_due());
 }
 
 #[test]
@@ -751,7 +752,14 @@ fn the_price_collar_is_for_limits_and_not_for_triggers() {
             tag: 0,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
-        let checked = risk::check(desk, market, Nanos(NOON), StrategyId(0), &proposal);
+        let checked = risk::check(
+            desk,
+            market,
+            Nanos(NOON),
+            StrategyId(0),
+            &proposal,
+            &mut Vec::new(),
+        );
         checked.unwrap().map_err(|denial| denial.gate)
     };
     assert_eq!(check(OrderType::Limit, 10_500), Err(Gate::PriceCollar));
@@ -801,6 +809,30 @@ fn in_the_risk_averse_queue_those_who_cancel_stood_behind() {
     rig.delta(NOON + 5 * MS, &[(9_998, 3_000)], &[]);
     rig.trade(NOON + 6 * MS, Aggressor::Seller, 9_998, 2_000);
     assert_eq!(rig.said(order), [said(OrderState::Acked)]);
+}
+
+/// n = 3. The first order joins behind 50, the second behind 60, then the level is 100. Of these 50 are cancelled: 25 ahead
+/// of the first, 50 x 60^3 / (60^3 + 40^3) = 38.57 ahead of the second, which would be at 21.43, before the first. It stays
+/// behind it at 25: a trade of 24 fills neither, the next one of 2 fills 1 of the first.
+#[test]
+fn two_orders_of_ours_never_change_places() {
+    let mut config = power_session();
+    config.paper.default.queue_exponent = 3;
+    let mut rig = Rig::new(config);
+    rig.book(NOON, &[(9_998, 50_000)], &[(10_001, 1_000)]);
+    let first = rig.limit(NOON, Side::Buy, POST, 9_998, 3_000);
+    rig.heartbeat(NOON + MS);
+    rig.delta(NOON + 2 * MS, &[(9_998, 60_000)], &[]);
+    let second = rig.limit(NOON + 2 * MS, Side::Buy, POST, 9_998, 3_000);
+    rig.delta(NOON + 4 * MS, &[(9_998, 100_000)], &[]);
+    rig.delta(NOON + 5 * MS, &[(9_998, 50_000)], &[]);
+    rig.trade(NOON + 6 * MS, Aggressor::Seller, 9_998, 24_000);
+    assert_eq!(rig.said(first), [said(OrderState::Acked)]);
+    assert_eq!(rig.said(second), [said(OrderState::Acked)]);
+    rig.trade(NOON + 7 * MS, Aggressor::Seller, 9_998, 2_000);
+    let part = filled(OrderState::PartiallyFilled, 9_998, 1_000);
+    assert_eq!(rig.said(first)[1], part);
+    assert_eq!(rig.said(second), [said(OrderState::Acked)]);
 }
 
 // Unknown outcomes.
@@ -868,7 +900,7 @@ fn an_unknown_outcome_is_told_later_and_half_of_the_orders_are_lost() {
     assert_eq!(lost_ones + accepted, 200);
     // 200 draws at one half: 100 expected, 7.1 standard deviation.
     assert!((65..=135).contains(&lost_ones), "{lost_ones}");
-    assert!(rig.sequencer.desk().schedule().next().is_none());
+    assert!(rig.nothing_is_due());
 }
 
 /// Between the order's own arrival and the truth the ask of 100.01 is gone: the order meets the book as of the truth.
@@ -909,7 +941,14 @@ fn while_an_outcome_is_unknown_its_instrument_takes_no_new_risk_and_the_order_co
             tag: 0,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
-        let checked = risk::check(desk, market, Nanos(at), StrategyId(0), &proposal);
+        let checked = risk::check(
+            desk,
+            market,
+            Nanos(at),
+            StrategyId(0),
+            &proposal,
+            &mut Vec::new(),
+        );
         checked.unwrap().map_err(|denial| denial.gate)
     };
     rig.heartbeat(NOON + MS);
@@ -956,7 +995,7 @@ fn a_cancel_waits_for_the_truth() {
             .collect();
         let expected = (cancelled_at + MS).max(NOON + 6 * MS);
         assert_eq!(told_at, [NOON + MS, NOON + 6 * MS, expected]);
-        assert!(rig.sequencer.desk().schedule().next().is_none());
+        assert!(rig.nothing_is_due());
     }
 }
 
@@ -979,7 +1018,7 @@ fn a_venues_own_word_is_the_truth() {
     );
     rig.heartbeat(NOON + 10 * MS);
     assert_eq!(rig.said(order).len(), 2);
-    assert!(rig.sequencer.desk().schedule().next().is_none());
+    assert!(rig.nothing_is_due());
 }
 
 // Replay.

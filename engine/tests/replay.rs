@@ -125,7 +125,7 @@ fn random_worlds_are_eventful() {
     let mut runner = TestRunner::deterministic();
     let mut kinds = BTreeSet::new();
     let (mut orders, mut taken, mut made, mut gates) = (0, 0, 0, BTreeSet::new());
-    for _ in 0..150 {
+    for _ in 0..200 {
         let run = world(false).new_tree(&mut runner).unwrap().current().run();
         kinds.extend(
             run.sink()

@@ -19,6 +19,8 @@ pub enum Task {
         /// What the strategy calls it.
         token: u64,
     },
+    /// A UTC day begins.
+    DayRoll,
     /// A halt that ends with the day.
     HaltEnds(HaltReason),
 }
@@ -48,11 +50,20 @@ impl Schedule {
             .iter()
             .rposition(|known| known.at <= due.at)
             .map_or(0, |before| before + 1);
-        self.tasks.insert(place, due);
+        if place == self.tasks.len() {
+            self.tasks.push_back(due);
+        } else {
+            self.tasks.insert(place, due);
+        }
     }
 
     /// Takes a task out; false when there is no such one.
     pub(super) fn remove(&mut self, task: Task) -> bool {
+        // A task is done when it is first in line.
+        if self.tasks.front().is_some_and(|first| first.task == task) {
+            self.tasks.pop_front();
+            return true;
+        }
         let place = self.tasks.iter().position(|known| known.task == task);
         place.is_some_and(|place| self.tasks.remove(place).is_some())
     }

@@ -5,6 +5,7 @@ use onetape_engine::event::{
     Fill, Heartbeat, Level, Liquidity, MarketStatus, OperatorAction, OperatorCommand, Quote,
     Resolution, SessionEnd, SessionStart, StaleReason, Trade, TradingStatus,
 };
+use onetape_engine::fees::FeeAccrual;
 use onetape_engine::id::{InstrumentId, OrderId, Sequence};
 use onetape_engine::number::{Money, Price, Qty};
 use onetape_engine::order::OrderState;
@@ -237,7 +238,7 @@ fn config() -> impl Strategy<Value = SessionConfig> {
     let venue = || {
         let latency = prop_oneof![Just(0u64), 1u64..5_000, Just(2_000_000)];
         let rejects = prop_oneof![3 => Just(0u32), 1 => 0..400_000u32];
-        let unknowns = prop_oneof![3 => Just(0u32), 1 => 0..400_000u32];
+        let unknowns = prop_oneof![5 => Just(0u32), 1 => 0..200_000u32];
         let queue = prop_oneof![
             Just((QueueModel::RiskAverse, 2)),
             (1u8..=3).prop_map(|exponent| (QueueModel::PowerProbability, exponent)),
@@ -481,6 +482,11 @@ impl Run {
                 later_ns,
             } => {
                 let mut fees = fees(*id, *maker, *taker);
+                fees.accrual = match maker % 3 {
+                    0 => FeeAccrual::PerFill,
+                    1 => FeeAccrual::PerOrder,
+                    _ => FeeAccrual::KalshiRebate,
+                };
                 fees.effective_from = Nanos(self.clock + later_ns);
                 self.input(&Event::FeeSchedule(Box::new(fees)));
             }

@@ -20,7 +20,6 @@ use crate::event::{
     Aggressor, BookUpdate, Event, ExecutionReport, Fill, Level, Liquidity, Trade, TradingStatus,
     VenueReason,
 };
-use crate::fees::formula_for;
 use crate::id::{InstrumentId, OrderId, Sequence};
 use crate::market::{Instrument, Market, Top};
 use crate::number::{Price, Qty};
@@ -166,6 +165,9 @@ impl Paper {
         }
         let mut estimated = false;
         for (side, levels) in [(Side::Buy, update.bids), (Side::Sell, update.asks)] {
+            if levels.is_empty() {
+                continue;
+            }
             if !self.taken.is_empty() {
                 self.taken.retain(|taken| {
                     (taken.instrument, taken.side) != (instrument, side)
@@ -281,6 +283,23 @@ impl Paper {
         }
         let has_left = |level| self.taken.left_at(rest.instrument, side, level) > 0;
         displayed(instrument, side).take_while(comes).any(has_left)
+    }
+
+    /// Whether a market event may fill or end an order that rests: nearly none does, so this is asked first.
+    #[inline]
+    pub(super) fn may_report(&self, instrument: &Instrument) -> bool {
+        let top = instrument.top().unwrap_or_default();
+        let bid = top.side(Side::Buy).map_or(i64::MIN, |bid| bid.price.0);
+        let ask = top.side(Side::Sell).map_or(i64::MAX, |ask| ask.price.0);
+        let closed = instrument.status == TradingStatus::Closed;
+        let rests = self.resting.iter().any(|rest| {
+            let met = match rest.side {
+                Side::Buy => ask <= rest.price.0,
+                Side::Sell => bid >= rest.price.0,
+            };
+            rest.instrument == instrument.id() && (met || rest.fillable > 0 || closed)
+        });
+        rests || self.stops_may_report(instrument)
     }
 
     /// Whether a market event can matter to a stop: it is triggered, or the market closed.
@@ -548,7 +567,7 @@ fn meets_rules(order: &Order, instrument: &Instrument, now: Nanos) -> bool {
         return false;
     };
     let price_fits = order.order_type == OrderType::Market
-        || (order.price.0 % rules.tick_size.0 == 0
+        || (rules.is_on_grid(order.price)
             && rules.min_price <= order.price
             && order.price <= rules.max_price);
     // What a market order is worth depends on what it finds; venues check its minimum against their own average.
@@ -635,8 +654,9 @@ impl Reports<'_> {
         let Some(fees) = self.instrument.fees_at(self.now) else {
             return Ok(());
         };
-        let formula = formula_for(fees.maker, fees.taker, liquidity);
-        let fee = formula.fee(fees.rounding, self.instrument.decimals(), price, qty)?;
+        let (d, order) = (self.instrument.decimals(), &mut self.order);
+        let fee;
+        (fee, order.fees) = fees.charge(&order.fees, d, order.side, liquidity, price, qty)?;
         self.filled += 1;
         let fill_id = self.desk.paper().fills + self.filled;
         self.order.filled = Qty(self.order.filled.0 + qty.0);
