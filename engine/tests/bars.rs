@@ -163,3 +163,47 @@ fn a_bar_that_nothing_scheduled_is_refused() {
     let refused = rig.sequencer.fold(&frame).unwrap_err().to_string();
     assert!(refused.contains("nothing scheduled"), "{refused}");
 }
+
+/// A trade whose own time lies in a closed interval is left out of every bar, for each length on its own.
+#[test]
+fn a_late_trade_is_in_no_bar_that_is_closed_and_in_none_that_began_after_it() {
+    use onetape_engine::event::Trade;
+    let mut rig = with_bars(&[1, 4]);
+    let mut print = |at: u64, happened: u64, price: i64| {
+        let trade = Trade {
+            instrument: X,
+            price: Price(price),
+            qty: Qty(1),
+            venue_time_ns: NOON + happened,
+            ..Trade::default()
+        };
+        rig.input(NOON + at, &Event::Trade(&trade));
+    };
+    print(500 * MS, 490 * MS, 100);
+    print(SECOND + 40 * MS, 990 * MS, 500);
+    print(SECOND + 50 * MS, SECOND, 101);
+    // A venue's clock may be ahead of ours: the receipt counts.
+    print(SECOND + 60 * MS, 2 * SECOND, 102);
+    rig.heartbeat(NOON + 10 * SECOND);
+    let closed: Vec<_> = bars(&rig)
+        .iter()
+        .map(|(at, bar)| (at / SECOND, bar.high.0, bar.volume.0))
+        .collect();
+    assert_eq!(closed, [(1, 100, 1), (2, 102, 2), (4, 500, 4)]);
+}
+
+/// New York opens at 09:30, UTC-5 or UTC-4: its own bars of 1, 5, 15 and 30 minutes begin where those from the epoch do.
+#[test]
+fn session_bars_of_whole_and_half_hours_are_cut_at_the_epochs_intervals() {
+    use onetape_engine::time::Nanos;
+    for offset_h in [4, 5] {
+        let opens = 20_001 * 86_400 * SECOND + (9 + offset_h) * 3_600 * SECOND + 1_800 * SECOND;
+        for minutes in [1u64, 5, 15, 30] {
+            let interval = minutes * 60 * SECOND;
+            assert_eq!(
+                Nanos(opens).next_multiple(interval),
+                Nanos(opens + interval)
+            );
+        }
+    }
+}

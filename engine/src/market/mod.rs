@@ -5,6 +5,7 @@ mod book;
 mod instrument;
 
 pub use bars::BarRequest;
+pub(crate) use bars::is_late;
 pub use book::{Book, BookSide};
 pub use instrument::{Instrument, QuoteFeed, Top, Trust};
 
@@ -145,7 +146,7 @@ impl Market {
     fn tick_bars(&mut self, sequence: Sequence, now: Nanos, trade: &Trade) {
         for series in &mut self.bars {
             if series.instrument == Some(trade.instrument) {
-                series.tick(sequence, now, trade.instrument, trade.price, trade.qty);
+                series.tick(sequence, now, trade);
             }
         }
     }

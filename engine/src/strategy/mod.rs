@@ -5,6 +5,7 @@
 mod ema_cross;
 mod gates;
 mod market_maker;
+mod signals;
 mod sizing;
 mod view;
 mod weather;
@@ -137,4 +138,6 @@ registry! {
     MarketMaker => market_maker, "market_maker";
     /// Contracts on a day's highest temperature: forecasts against prices.
     Weather => weather, "weather";
+    /// Stocks: inside bars, Rudometkin's market-on-close, order intents.
+    Signals => signals, "signals";
 }
