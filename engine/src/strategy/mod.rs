@@ -2,6 +2,7 @@
 //!
 //! A strategy folds what it sees into its own state (`evolve`), and says what it wants (`decide`, which can't change
 //! anything). It sees the market only while it is live, and never a clock.
+mod copy_trading;
 mod ema_cross;
 mod gates;
 mod market_maker;
@@ -132,4 +133,6 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// Copies trades of chosen wallets.
+    CopyTrading => copy_trading, "copy_trading";
 }
