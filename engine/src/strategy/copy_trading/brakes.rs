@@ -76,7 +76,12 @@ mod tests {
         assert_eq!(brakes.open_ms(Nanos(0)), 3_600_000);
         assert_eq!(brakes.open_ms(Nanos(60 * MINUTE)), 0);
         let mut brakes = Brakes::default();
-        ended(&mut brakes, &[true, false, true, false, true, false, true, false, false, false]);
+        ended(
+            &mut brakes,
+            &[
+                true, false, true, false, true, false, true, false, false, false,
+            ],
+        );
         assert_eq!(brakes.open_ms(Nanos(0)), 0, "four of ten");
         ended(&mut brakes, &[true]);
         assert_eq!(brakes.open_ms(Nanos(0)), 0, "the first failure fell out");

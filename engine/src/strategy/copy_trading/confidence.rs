@@ -105,16 +105,39 @@ mod tests {
     /// profit) + 12 + 8.1 + 10 = 48.1 %.
     #[test]
     fn ten_trades_that_earned_nothing_are_not() {
-        let facts = Facts { sample: 10, wins: 5, profit: Money::ZERO, ..good() };
+        let facts = Facts {
+            sample: 10,
+            wins: 5,
+            profit: Money::ZERO,
+            ..good()
+        };
         assert_eq!(confidence_ppm(&facts), 481_000);
     }
 
     /// By hand: ten times the typical size costs its 12 %, an hour to go its 10 %, and unknown terms the same.
     #[test]
     fn a_bait_sized_trade_and_a_market_about_to_resolve_cost_their_parts() {
-        assert_eq!(confidence_ppm(&Facts { trade: usd(1_000), ..good() }), 831_000);
-        assert_eq!(confidence_ppm(&Facts { to_resolution_ms: Some(3_600_000), ..good() }), 851_000);
-        assert_eq!(confidence_ppm(&Facts { to_resolution_ms: None, ..good() }), 851_000);
+        assert_eq!(
+            confidence_ppm(&Facts {
+                trade: usd(1_000),
+                ..good()
+            }),
+            831_000
+        );
+        assert_eq!(
+            confidence_ppm(&Facts {
+                to_resolution_ms: Some(3_600_000),
+                ..good()
+            }),
+            851_000
+        );
+        assert_eq!(
+            confidence_ppm(&Facts {
+                to_resolution_ms: None,
+                ..good()
+            }),
+            851_000
+        );
     }
 
     #[test]

@@ -3,10 +3,9 @@ use super::confidence::{Facts, confidence_ppm};
 use super::exit::entry_candidate;
 use super::mirror::{Group, Mirror, Sum};
 use super::params::PPM;
-use super::sizing::{affordable, climb, depth, floor_price, rule_usd, share};
+use super::sizing::{affordable, climb, depth, rule_usd, share};
 use super::state::{State, tag};
 use crate::event::{Level, Liquidity, TradingRules, TradingStatus};
-use crate::fees::formula_for;
 use crate::market::Instrument;
 use crate::number::{Money, Price, Qty, pow10};
 use crate::order::{OrderType, Side, TimeInForce};
@@ -18,10 +17,8 @@ use rust_decimal::Decimal;
 /// The fee of taking a quantity at a price; none without a schedule in force.
 fn taker_fee(instrument: &Instrument, now: Nanos, price: Price, qty: Qty) -> Option<Money> {
     let fees = instrument.fees_at(now)?;
-    let formula = formula_for(fees.maker, fees.taker, Liquidity::Taker);
-    formula
-        .fee(fees.rounding, instrument.decimals(), price, qty)
-        .ok()
+    let d = instrument.decimals();
+    fees.estimate(Liquidity::Taker, d, price, qty).ok()
 }
 
 /// The asks that a buy would meet, best first.
@@ -31,7 +28,9 @@ fn asks(instrument: &Instrument) -> impl Iterator<Item = Level> + '_ {
         Some(_) => None,
         None => instrument.quote().and_then(|top| top.side(Side::Sell)),
     };
-    let levels = book.into_iter().flat_map(|book| book.side(Side::Sell).levels());
+    let levels = book
+        .into_iter()
+        .flat_map(|book| book.side(Side::Sell).levels());
     levels.chain(quote)
 }
 
@@ -53,19 +52,24 @@ fn prices(
     rules: &TradingRules,
 ) -> Option<Prices> {
     let (ppm, qty) = (i128::from(PPM), i128::from(leader.qty));
-    let worse = i128::from(ask.0).checked_mul(qty)?.checked_sub(leader.notional)?;
+    let worse = i128::from(ask.0)
+        .checked_mul(qty)?
+        .checked_sub(leader.notional)?;
     let slippage_ppm = -worse
         .checked_mul(ppm)?
         .checked_neg()?
         .checked_div_euclid(leader.notional)?;
     let most = ppm + i128::from(max_slippage_ppm);
-    let by_leader = leader.notional.checked_mul(most)?.checked_div(qty.checked_mul(ppm)?)?;
+    let by_leader = leader
+        .notional
+        .checked_mul(most)?
+        .checked_div(qty.checked_mul(ppm)?)?;
     let by_ask = i128::from(ask.0).checked_mul(most)? / ppm;
     let cap = Price(i64::try_from(by_leader.min(by_ask)).ok()?);
     let cap = cap.min(max_ask).min(rules.max_price);
     Some(Prices {
         slippage_ppm,
-        cap: floor_price(rules, cap),
+        cap: rules.floor_price(cap),
     })
 }
 
@@ -102,8 +106,12 @@ impl State {
         for (mirror, working) in self.entries() {
             let instrument = view.market.instrument(mirror.token).ok()?;
             let (limit, left) = working;
-            cash = cash.sub(instrument.decimals().notional(limit, left).ok()?).ok()?;
-            cash = cash.sub(taker_fee(instrument, view.now, limit, left)?).ok()?;
+            cash = cash
+                .sub(instrument.decimals().notional(limit, left).ok()?)
+                .ok()?;
+            cash = cash
+                .sub(taker_fee(instrument, view.now, limit, left)?)
+                .ok()?;
         }
         Some(Account { equity, cash })
     }
@@ -124,14 +132,23 @@ impl State {
             if counts(mirror) {
                 sum = sum.add(mirror.cost).ok()?;
                 if let Some(note) = mirror.entry.and_then(|id| self.note(id)) {
-                    sum = sum.add(note.decimals.notional(note.limit, note.left).ok()?).ok()?;
+                    sum = sum
+                        .add(note.decimals.notional(note.limit, note.left).ok()?)
+                        .ok()?;
                 }
             }
         }
         Some(sum)
     }
 
-    fn rooms(&self, mirror: &Mirror, leader_usd: Money, ask: Price, cap: Price, view: &View<'_>) -> Option<Rooms> {
+    fn rooms(
+        &self,
+        mirror: &Mirror,
+        leader_usd: Money,
+        ask: Price,
+        cap: Price,
+        view: &View<'_>,
+    ) -> Option<Rooms> {
         let rules = &self.rules;
         let account = self.account(view)?;
         let portfolio = self.leaders.get(mirror.leader)?.portfolio?.value;
@@ -151,7 +168,10 @@ impl State {
         Some(Rooms {
             loss: view.day_profit(self.currency?).ok()?.negated(),
             rule: rule_usd(rules.size, leader_usd, portfolio, account.equity)?,
-            position: room(rules.max_position, self.committed(|other| other.token == mirror.token))?,
+            position: room(
+                rules.max_position,
+                self.committed(|other| other.token == mirror.token),
+            )?,
             market: room(
                 share(account.equity, rules.max_market_ppm)?,
                 self.committed(is_same_market),
@@ -224,7 +244,9 @@ impl State {
         if !gates.at_most("entries_working", u32::from(mirror.entry.is_some()), 0) {
             return;
         }
-        let gap_ms = leader.copied_at.map_or(u64::MAX, |at| now.since(at) / 1_000_000);
+        let gap_ms = leader
+            .copied_at
+            .map_or(u64::MAX, |at| now.since(at) / 1_000_000);
         if !gates.at_least("wallet_gap_ms", gap_ms, rules.wallet_gap_ms) {
             return;
         }
@@ -284,7 +306,11 @@ impl State {
             return;
         };
         let slippage = Figure::new(prices.slippage_ppm, 6);
-        if !gates.at_most("slippage", slippage, Figure::new(rules.max_slippage_ppm.into(), 6)) {
+        if !gates.at_most(
+            "slippage",
+            slippage,
+            Figure::new(rules.max_slippage_ppm.into(), 6),
+        ) {
             return;
         }
         let confidence = confidence_ppm(&Facts {
@@ -333,7 +359,11 @@ impl State {
             return;
         }
         let gain = self.gain(instrument, now, limit, qty);
-        if !gates.at_least("gain_after_fee_usd", gain.unwrap_or(Money(i128::MIN)), rules.min_gain) {
+        if !gates.at_least(
+            "gain_after_fee_usd",
+            gain.unwrap_or(Money(i128::MIN)),
+            rules.min_gain,
+        ) {
             return;
         }
         if gates.passed() {
@@ -357,7 +387,8 @@ impl State {
     fn gain(&self, instrument: &Instrument, now: Nanos, limit: Price, qty: Qty) -> Option<Money> {
         let d = instrument.decimals();
         let one = i64::try_from(pow10(d.price.into())?).ok()?;
-        let target = i128::from(limit.0) * i128::from(PPM + self.rules.target_ppm) / i128::from(PPM);
+        let target =
+            i128::from(limit.0) * i128::from(PPM + self.rules.target_ppm) / i128::from(PPM);
         let target = i64::try_from(target).unwrap_or(one).min(one);
         let bought = taker_fee(instrument, now, limit, qty)?;
         let sold = match target {
@@ -384,6 +415,8 @@ mod tests {
             min_notional: Money::ZERO,
             min_price: Price(tick),
             max_price: Price(1_000 - tick),
+            bands: Vec::new(),
+            allows_short: false,
         }
     }
 
@@ -400,7 +433,11 @@ mod tests {
         assert_eq!(slip(400, 410, 10).0, 25_000);
         assert_eq!(slip(400, 408, 1).0, 20_000);
         assert_eq!(slip(300, 301, 1).0, 3_334, "a third of a percent and a bit");
-        assert_eq!(slip(400, 390, 1), (-25_000, 397), "the cap follows a better ask down");
+        assert_eq!(
+            slip(400, 390, 1),
+            (-25_000, 397),
+            "the cap follows a better ask down"
+        );
     }
 
     /// Near 0 and 1 the tick is .001: .030 x 1.02 = .0306 allows .030 and not .031; .960 x 1.02 is cut at .970.

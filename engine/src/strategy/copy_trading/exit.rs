@@ -3,8 +3,8 @@
 //!
 //! Exits are asked for on what comes from outside and on timers, never on the reports of our own orders: a tick can fill
 //! an order and ask for an exit in one step, and a second wish in the same step would sell twice.
-use super::sizing::{ceil_price, floor_lot};
 use super::params::PPM;
+use super::sizing::floor_lot;
 use super::state::{News, State, Timer, tag};
 use crate::event::{Event, TradingStatus};
 use crate::id::InstrumentId;
@@ -105,7 +105,11 @@ impl State {
         let number = match event {
             Event::OrderDecided(order) => {
                 let is_entry = |number: &u32| order.tag == tag(*number, true);
-                let number = self.open_in(order.instrument).iter().copied().find(is_entry);
+                let number = self
+                    .open_in(order.instrument)
+                    .iter()
+                    .copied()
+                    .find(is_entry);
                 if let Some(number) = number
                     && self.rules.entry_rest_ns > 0
                 {
@@ -116,7 +120,10 @@ impl State {
             }
             Event::OrderDenied(denied) => {
                 let is_exit = |number: &u32| denied.tag == tag(*number, false);
-                self.open_in(denied.instrument).iter().copied().find(is_exit)
+                self.open_in(denied.instrument)
+                    .iter()
+                    .copied()
+                    .find(is_exit)
             }
             Event::ExecutionReport(report) => self.note(report.order).map(|note| note.mirror),
             _ => None,
@@ -188,7 +195,7 @@ impl State {
         let lowest = (lowest + i128::from(PPM) - 1) / i128::from(PPM);
         let lowest = Price(i64::try_from(lowest).unwrap_or(i64::MAX)).max(rules.min_price);
         // Never above the bid that it is meant for, even where that one is off the grid.
-        let limit = ceil_price(rules, lowest).min(bid.price);
+        let limit = rules.ceil_price(lowest).min(bid.price);
         let notional = instrument.decimals().notional(limit, qty);
         let notional = notional.unwrap_or(Money(i128::MAX));
         if !gates.at_least("exit_usd", notional, rules.min_notional) {

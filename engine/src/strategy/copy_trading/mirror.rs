@@ -289,7 +289,9 @@ mod tests {
     fn a_late_fill_is_cut_like_the_rest() {
         let mut mirror = Mirror::new(0, InstrumentId(0));
         let keep = mirror.leader_sold(100, 200, Qty(1));
-        mirror.bought(&rules(), D, Nanos(1), Price(400), Qty(1_001), keep).unwrap();
+        mirror
+            .bought(&rules(), D, Nanos(1), Price(400), Qty(1_001), keep)
+            .unwrap();
         assert_eq!((mirror.held, mirror.owed), (Qty(1_001), Qty(501)));
     }
 

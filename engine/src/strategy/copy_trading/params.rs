@@ -215,16 +215,24 @@ impl Params {
             money => Ok(money),
         };
         let millionths = |name: &str, value: Decimal, per: u32| {
-            let too_fine = || format!("{name} must have at most 6 decimals as a share, found {value}");
+            let too_fine =
+                || format!("{name} must have at most 6 decimals as a share, found {value}");
             let scale = value.scale() + per;
-            let unit = 6u32.checked_sub(scale).and_then(pow10).ok_or_else(too_fine)?;
+            let unit = 6u32
+                .checked_sub(scale)
+                .and_then(pow10)
+                .ok_or_else(too_fine)?;
             i64::try_from(value.mantissa() * unit).map_err(|_| too_fine())
         };
         let pct = |name: &str, value: Decimal, least: Decimal, most: Decimal| {
             millionths(name, within(name, value, least, most)?.normalize(), 2)
         };
         let above_zero = |name: &str, value: u64| {
-            if value == 0 { Err(format!("{name} must be at least 1, found 0")) } else { Ok(value) }
+            if value == 0 {
+                Err(format!("{name} must be at least 1, found 0"))
+            } else {
+                Ok(value)
+            }
         };
         let (zero, one, hundred) = (Decimal::ZERO, Decimal::ONE, Decimal::ONE_HUNDRED);
         let cent = Decimal::new(1, 2);
@@ -234,7 +242,9 @@ impl Params {
         }
         let size = match self.sizing {
             Sizing::Fixed => SizeRule::Fixed(positive_usd("fixed_usd", self.fixed_usd)?),
-            Sizing::Percent => SizeRule::Percent(pct("percent_pct", self.percent_pct, cent, hundred)?),
+            Sizing::Percent => {
+                SizeRule::Percent(pct("percent_pct", self.percent_pct, cent, hundred)?)
+            }
             Sizing::Proportional => {
                 let most = Decimal::new(1_000, 0);
                 let value = within("multiplier", self.multiplier, Decimal::new(1, 3), most)?;
@@ -263,8 +273,18 @@ impl Params {
         }
         above_zero("breaker_failures", self.breaker_failures.into())?;
         within("breaker_pct", self.breaker_pct.into(), one, hundred)?;
-        within("breaker_orders", self.breaker_orders.into(), one, Decimal::new(1_000, 0))?;
-        within("max_copies", self.max_copies.into(), one, Decimal::new(10_000, 0))?;
+        within(
+            "breaker_orders",
+            self.breaker_orders.into(),
+            one,
+            Decimal::new(1_000, 0),
+        )?;
+        within(
+            "max_copies",
+            self.max_copies.into(),
+            one,
+            Decimal::new(10_000, 0),
+        )?;
         above_zero("max_open_copies", self.max_open_copies.into())?;
         above_zero("max_hold_ms", self.max_hold_ms)?;
         above_zero("exit_retry_ms", self.exit_retry_ms)?;
@@ -332,13 +352,34 @@ mod tests {
             assert!(why.contains(needle), "{why}");
         };
         refused(|p| p.sizing = Sizing::InverseRisk, "inverse_risk");
-        refused(|p| p.capital_usd = Decimal::ZERO, "capital_usd must be above 0, found 0");
-        refused(|p| p.capital_usd = Decimal::NEGATIVE_ONE, "capital_usd must be 0 to");
-        refused(|p| p.max_slippage_pct = Decimal::new(101, 0), "max_slippage_pct must be 0 to 100, found 101");
-        refused(|p| p.max_slippage_pct = Decimal::new(1, 7), "at most 6 decimals");
-        refused(|p| p.remember_ms = 1, "remember_ms must be at least max_age_ms");
-        refused(|p| p.breaker_failures = 11, "breaker_failures must be at most breaker_orders");
-        refused(|p| p.min_confidence = Decimal::new(11, 1), "min_confidence must be 0 to 1, found 1.1");
+        refused(
+            |p| p.capital_usd = Decimal::ZERO,
+            "capital_usd must be above 0, found 0",
+        );
+        refused(
+            |p| p.capital_usd = Decimal::NEGATIVE_ONE,
+            "capital_usd must be 0 to",
+        );
+        refused(
+            |p| p.max_slippage_pct = Decimal::new(101, 0),
+            "max_slippage_pct must be 0 to 100, found 101",
+        );
+        refused(
+            |p| p.max_slippage_pct = Decimal::new(1, 7),
+            "at most 6 decimals",
+        );
+        refused(
+            |p| p.remember_ms = 1,
+            "remember_ms must be at least max_age_ms",
+        );
+        refused(
+            |p| p.breaker_failures = 11,
+            "breaker_failures must be at most breaker_orders",
+        );
+        refused(
+            |p| p.min_confidence = Decimal::new(11, 1),
+            "min_confidence must be 0 to 1, found 1.1",
+        );
         refused(|p| p.venue.clear(), "venue must name a venue");
         refused(|p| p.multiplier = Decimal::ZERO, "multiplier must be 0.001");
         refused(|p| p.exit_retry_ms = 0, "exit_retry_ms must be at least 1");

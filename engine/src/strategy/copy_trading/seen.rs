@@ -91,7 +91,10 @@ impl Seen {
         // The views may differ in price: where what is left over makes no sense, it is taken at the row's own.
         let notional = after.notional - before.notional;
         Row::Adds(if notional > 0 {
-            Sum { qty: more, notional }
+            Sum {
+                qty: more,
+                notional,
+            }
         } else {
             Sum::of(row.price, Qty(more))
         })
@@ -168,7 +171,11 @@ mod tests {
             row("a", 400, 100, Liquidity::Taker, 1),
             row("b", 400, 100, Liquidity::Taker, 0),
         ];
-        let counted: Vec<i64> = page.iter().chain(&page).map(|row| take(&mut seen, row)).collect();
+        let counted: Vec<i64> = page
+            .iter()
+            .chain(&page)
+            .map(|row| take(&mut seen, row))
+            .collect();
         assert_eq!(counted, [100, 100, 100, 0, 0, 0]);
     }
 
@@ -176,13 +183,20 @@ mod tests {
     /// the whole changes nothing.
     #[test]
     fn the_two_views_of_a_match_are_never_added() {
-        let parts = [row("a", 400, 60, Liquidity::Maker, 0), row("a", 410, 40, Liquidity::Maker, 0)];
+        let parts = [
+            row("a", 400, 60, Liquidity::Maker, 0),
+            row("a", 410, 40, Liquidity::Maker, 0),
+        ];
         let whole = row("a", 404, 100, Liquidity::Taker, 0);
         let mut seen = Seen::default();
-        let counted: Vec<i64> = [&parts[0], &parts[1], &whole].map(|row| take(&mut seen, row)).into();
+        let counted: Vec<i64> = [&parts[0], &parts[1], &whole]
+            .map(|row| take(&mut seen, row))
+            .into();
         assert_eq!(counted, [60, 40, 0]);
         let mut seen = Seen::default();
-        let counted: Vec<i64> = [&whole, &parts[0], &parts[1]].map(|row| take(&mut seen, row)).into();
+        let counted: Vec<i64> = [&whole, &parts[0], &parts[1]]
+            .map(|row| take(&mut seen, row))
+            .into();
         assert_eq!(counted, [100, 0, 0]);
         let mut seen = Seen::default();
         let counted: Vec<i64> = [&parts[1], &whole].map(|row| take(&mut seen, row)).into();
@@ -230,7 +244,11 @@ mod tests {
     fn rows() -> impl Strategy<Value = Vec<LeaderTrade>> {
         let one = (0usize..3, 395i64..405, 1i64..4, any::<bool>(), 0u32..3).prop_map(
             |(tx, price, qty, maker, occurrence)| {
-                let liquidity = if maker { Liquidity::Maker } else { Liquidity::Taker };
+                let liquidity = if maker {
+                    Liquidity::Maker
+                } else {
+                    Liquidity::Taker
+                };
                 row(["a", "b", "c"][tx], price, qty, liquidity, occurrence)
             },
         );

@@ -1,6 +1,6 @@
 //! How much to buy, and up to which price: exact, and always rounded down.
 use super::params::{PPM, SizeRule};
-use crate::event::{Level, TradingRules};
+use crate::event::Level;
 use crate::number::{Decimals, Money, Price, Qty};
 
 /// A millionth of a USD in units of [`Money`]: sizes are computed in these, so that products of three amounts fit.
@@ -9,17 +9,6 @@ const MICRO: i128 = 1_000_000_000_000;
 /// What one unit of price times one unit of quantity is worth.
 pub(super) fn unit(d: Decimals) -> Option<i128> {
     d.notional(Price(1), Qty(1)).ok().map(|money| money.0)
-}
-
-/// The highest price on the grid that is not above `price`.
-pub(super) const fn floor_price(rules: &TradingRules, price: Price) -> Price {
-    Price(price.0 - price.0.rem_euclid(rules.tick_size.0))
-}
-
-/// The lowest price on the grid that is not below `price`.
-pub(super) const fn ceil_price(rules: &TradingRules, price: Price) -> Price {
-    let over = price.0.rem_euclid(rules.tick_size.0);
-    if over == 0 { price } else { Price(price.0.saturating_add(rules.tick_size.0 - over)) }
 }
 
 /// Whole lots, rounded down.
@@ -113,7 +102,10 @@ mod tests {
     }
 
     fn level(price: i64, qty: i64) -> Level {
-        Level { price: Price(price), qty: Qty(qty) }
+        Level {
+            price: Price(price),
+            qty: Qty(qty),
+        }
     }
 
     /// The golden numbers of the requirements, five systems, 6.3: 80 of 10,000 is .008, of 1,000 it is 8 USD, and at .405
@@ -131,11 +123,18 @@ mod tests {
     #[test]
     fn the_other_rules_and_a_multiplier() {
         let (leader, portfolio, equity) = (usd(8_000), usd(1_000_000), usd(100_000));
-        let size = |rule| rule_usd(rule, leader, portfolio, equity).unwrap().to_string();
+        let size = |rule| {
+            rule_usd(rule, leader, portfolio, equity)
+                .unwrap()
+                .to_string()
+        };
         assert_eq!(size(SizeRule::Fixed(usd(1_250))), "12.5");
         assert_eq!(size(SizeRule::Percent(50_000)), "4");
         assert_eq!(size(SizeRule::Proportional(1_500_000)), "12");
-        assert_eq!(rule_usd(SizeRule::Proportional(PPM), leader, Money::ZERO, equity), None);
+        assert_eq!(
+            rule_usd(SizeRule::Proportional(PPM), leader, Money::ZERO, equity),
+            None
+        );
         let broke = rule_usd(SizeRule::Proportional(PPM), leader, portfolio, usd(-5));
         assert_eq!(broke, Some(Money::ZERO));
     }
@@ -150,27 +149,16 @@ mod tests {
         assert_eq!(climbed(400), Some((Price(400), Qty(500))));
         assert_eq!(climbed(408), Some((Price(405), Qty(1_500))));
         assert_eq!(climbed(410), Some((Price(410), Qty(2_439))));
-        assert_eq!(climb(asks(), Price(410), usd(150), Qty(1), D), Some((Price(400), Qty(375))));
-        assert_eq!(climb(asks(), Price(410), usd(150), Qty(100), D), Some((Price(400), Qty(300))));
+        assert_eq!(
+            climb(asks(), Price(410), usd(150), Qty(1), D),
+            Some((Price(400), Qty(375)))
+        );
+        assert_eq!(
+            climb(asks(), Price(410), usd(150), Qty(100), D),
+            Some((Price(400), Qty(300)))
+        );
         assert_eq!(climb(asks(), Price(410), usd(10), Qty(100), D), None);
         assert_eq!(depth(asks(), Price(405), D), Some(usd(605)));
-    }
-
-    #[test]
-    fn prices_are_rounded_to_the_grid_in_force() {
-        let rules = TradingRules {
-            instrument: crate::id::InstrumentId(0),
-            effective_from: crate::time::Nanos(0),
-            tick_size: Price(10),
-            lot_size: Qty(1),
-            min_qty: Qty(1),
-            min_notional: Money::ZERO,
-            min_price: Price(10),
-            max_price: Price(990),
-        };
-        assert_eq!(floor_price(&rules, Price(408)), Price(400));
-        assert_eq!(ceil_price(&rules, Price(391)), Price(400));
-        assert_eq!(ceil_price(&rules, Price(400)), Price(400));
     }
 
     proptest! {

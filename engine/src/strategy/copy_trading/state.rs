@@ -57,7 +57,11 @@ pub(super) enum News {
     /// Nothing.
     None,
     /// A window began.
-    Window { mirror: u32, side: Side, ends_at: Nanos },
+    Window {
+        mirror: u32,
+        side: Side,
+        ends_at: Nanos,
+    },
     /// A buy came too late.
     Stale { mirror: u32, age_ms: u64 },
     /// The leader sold what we do not hold.
@@ -239,13 +243,19 @@ impl State {
         let age_ms = now.since(row.traded_at) / 1_000_000;
         let slot = match row.side {
             Side::Buy if age_ms > self.rules.max_age_ms => {
-                return News::Stale { mirror: number, age_ms };
+                return News::Stale {
+                    mirror: number,
+                    age_ms,
+                };
             }
             Side::Buy => &mut mirror.buying,
             Side::Sell if !mirror.is_open() => return News::NotHeld { mirror: number },
             Side::Sell if row.traded_at < mirror.followed_from => {
                 let early_ms = mirror.followed_from.since(row.traded_at) / 1_000_000;
-                return News::BeforeOurs { mirror: number, early_ms };
+                return News::BeforeOurs {
+                    mirror: number,
+                    early_ms,
+                };
             }
             Side::Sell => &mut mirror.selling,
         };
@@ -266,7 +276,11 @@ impl State {
             unwant(&mut self.notes, mirror.entry, PPM);
         }
         if begins {
-            News::Window { mirror: number, side: row.side, ends_at }
+            News::Window {
+                mirror: number,
+                side: row.side,
+                ends_at,
+            }
         } else {
             News::Tend { mirror: number }
         }
@@ -311,7 +325,10 @@ impl State {
                     return News::None;
                 };
                 mirror.signal_at = group.oldest;
-                return News::Bought { mirror: number, group };
+                return News::Bought {
+                    mirror: number,
+                    group,
+                };
             }
             Timer::Sold => {
                 let Some(group) = mirror.selling.take() else {
@@ -325,7 +342,9 @@ impl State {
             }
             Timer::Rested => {
                 let rested = |note: &&Note| now >= note.decided_at.after(self.rules.entry_rest_ns);
-                let entry = mirror.entry.filter(|id| self.notes.get(id).as_ref().is_some_and(rested));
+                let entry = mirror
+                    .entry
+                    .filter(|id| self.notes.get(id).as_ref().is_some_and(rested));
                 unwant(&mut self.notes, entry, PPM);
             }
             Timer::Held => {
