@@ -2,6 +2,7 @@
 //!
 //! A strategy folds what it sees into its own state (`evolve`), and says what it wants (`decide`, which can't change
 //! anything). It sees the market only while it is live, and never a clock.
+mod copy_trading;
 mod ema_cross;
 mod gates;
 mod market_maker;
@@ -140,4 +141,6 @@ registry! {
     Weather => weather, "weather";
     /// Stocks: inside bars, Rudometkin's market-on-close, order intents.
     Signals => signals, "signals";
+    /// Copies trades of chosen wallets.
+    CopyTrading => copy_trading, "copy_trading";
 }
