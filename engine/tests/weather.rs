@@ -8,7 +8,7 @@ use onetape_engine::event::{
     InstrumentType, MarketStatus, Observation, ObservationQuality, Resolution, Strike,
     TemperatureTerms, Trade, TradingRules, TradingStatus, VenueReason,
 };
-use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::{InstrumentId, Sequence};
 use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::{OrderState, Side};
@@ -78,9 +78,7 @@ fn terms(id: u32, station: &str, day: i32, strike: Strike) -> Event<'static> {
 
 /// Kalshi's cent rule: 7 % up to the cent, makers free.
 fn cent_rule(id: u32) -> FeeSchedule {
-    let formula = |rate| FeeFormula::Probability {
-        rate: Decimal::new(rate, 2),
-    };
+    let formula = |rate| FeeFormula::probability(Decimal::new(rate, 2));
     FeeSchedule {
         instrument: InstrumentId(id),
         effective_from: Nanos(0),
@@ -90,6 +88,7 @@ fn cent_rule(id: u32) -> FeeSchedule {
             decimals: 2,
             mode: RoundingMode::Up,
         },
+        accrual: FeeAccrual::PerOrder,
         source: "test".into(),
     }
 }

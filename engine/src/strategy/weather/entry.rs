@@ -1,7 +1,7 @@
 //! Opening: the gates in the order in which they are asked, the order that follows, and what keeps it at work.
 use super::calendar::{local_day, local_minute};
 use super::contract::{Contract, Odds, Terms, Working};
-use super::sizing::{Bet, Bounds, USD, capped_qty, ceil_price, floor_price, kelly_qty, usd};
+use super::sizing::{Bet, Bounds, USD, capped_qty, kelly_qty, usd};
 use super::{ENTRY, MS_NS, State, candidate};
 use crate::event::{FeeSchedule, Level, TradingRules, TradingStatus};
 use crate::market::{Instrument, Top};
@@ -39,11 +39,14 @@ impl<'a> Sight<'a> {
             .checked_sub(self.instrument.decimals().price.into())
             .and_then(pow10)?;
         let fair = i128::from(self.odds.ppm(side)) * (USD / 1_000_000);
-        let tick = self.rules.tick_size;
-        let price = |value: i128| i64::try_from(value).ok();
+        let price = |value: i128| i64::try_from(value).ok().map(Price);
         Some(match side {
-            Side::Buy => floor_price(price((fair - margin.0).div_euclid(unit))?, tick),
-            Side::Sell => ceil_price(price(-(-fair - margin.0).div_euclid(unit))?, tick),
+            Side::Buy => self
+                .rules
+                .floor_price(price((fair - margin.0).div_euclid(unit))?),
+            Side::Sell => self
+                .rules
+                .ceil_price(price(-(-fair - margin.0).div_euclid(unit))?),
         })
     }
 

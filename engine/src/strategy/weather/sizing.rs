@@ -4,7 +4,6 @@
 //! maxima, not the sum of what each can lose. A resting order counts wherever filling it makes an outcome worse.
 use super::fair::pays;
 use crate::event::{FeeSchedule, Liquidity, Strike};
-use crate::fees::formula_for;
 use crate::number::{Decimals, MONEY_DECIMALS, Money, Price, Qty, pow10};
 use crate::order::Side;
 
@@ -27,21 +26,8 @@ fn payout(qty: Qty, d: Decimals) -> Option<i128> {
 
 /// The fee of an order filled at once, by the worse of the maker's and the taker's formula: an order may rest or take.
 fn fee(fees: &FeeSchedule, d: Decimals, price: Price, qty: Qty) -> Option<i128> {
-    let of = |liquidity| {
-        let formula = formula_for(fees.maker, fees.taker, liquidity);
-        formula.fee(fees.rounding, d, price, qty).ok()
-    };
+    let of = |liquidity| fees.estimate(liquidity, d, price, qty).ok();
     Some(of(Liquidity::Maker)?.max(of(Liquidity::Taker)?).0)
-}
-
-/// The highest price of the venue's grid at or below `price`.
-pub(super) const fn floor_price(price: i64, tick: Price) -> Price {
-    Price(price - price.rem_euclid(tick.0))
-}
-
-/// The lowest price of the venue's grid at or above `price`.
-pub(super) const fn ceil_price(price: i64, tick: Price) -> Price {
-    Price(price + (-price).rem_euclid(tick.0))
 }
 
 /// A bet on or against a contract at a price.
@@ -289,7 +275,7 @@ pub(super) fn capped_qty(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fees::{FeeFormula, Rounding, RoundingMode};
+    use crate::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
     use crate::id::InstrumentId;
     use crate::time::Nanos;
     use proptest::prelude::*;
@@ -299,9 +285,7 @@ mod tests {
 
     /// Kalshi's old schedule: 7 %, up to the cent, makers free.
     fn cent_rule() -> FeeSchedule {
-        let formula = |rate| FeeFormula::Probability {
-            rate: Decimal::new(rate, 2),
-        };
+        let formula = |rate| FeeFormula::probability(Decimal::new(rate, 2));
         FeeSchedule {
             instrument: InstrumentId(0),
             effective_from: Nanos(0),
@@ -311,6 +295,7 @@ mod tests {
                 decimals: 2,
                 mode: RoundingMode::Up,
             },
+            accrual: FeeAccrual::PerOrder,
             source: "test".into(),
         }
     }
@@ -408,13 +393,6 @@ mod tests {
         let both = [held, hedge.unwrap()];
         // T = 86 or more: 14.37 - 10 + 5.18; below 84: 14.37 + 5.18.
         assert_eq!(worst_loss(&both), Some(cents(1_955)));
-    }
-
-    #[test]
-    fn limits_round_away_from_the_fair_value() {
-        assert_eq!(floor_price(242, Price(10)), Price(240));
-        assert_eq!(ceil_price(242, Price(10)), Price(250));
-        assert_eq!(floor_price(240, Price(10)), ceil_price(240, Price(10)));
     }
 
     fn strike() -> impl Strategy<Value = Strike> {
