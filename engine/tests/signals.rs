@@ -3,10 +3,11 @@
 mod common;
 use common::{MS, Rig, X, decoded, fees, frame, rules};
 use onetape_engine::event::{
-    Aggressor, Alarm, DailyBar, Event, ExecutionReport, Feed, FeedCondition, FeedState,
-    InstrumentDefined, InstrumentType, IntentPromoted, IntentReceived, IntentState, OperatorAction,
-    OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
+    Aggressor, Alarm, DailyBar, Event, ExecutionReport, FeeSchedule, Feed, FeedCondition,
+    FeedState, InstrumentDefined, InstrumentType, IntentPromoted, IntentReceived, IntentState,
+    OperatorAction, OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
 };
+use onetape_engine::fees::{FeeAccrual, FeeFormula};
 use onetape_engine::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Decimals, Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side};
@@ -15,6 +16,7 @@ use onetape_engine::session::{SessionConfig, StrategyConfig};
 use onetape_engine::strategy::StrategyParams;
 use onetape_engine::time::{DAY_NS, Nanos};
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 
 const SECOND: u64 = 1_000 * MS;
 const MINUTE: u64 = 60 * SECOND;
@@ -307,6 +309,36 @@ fn a_day_by_hand() {
     rig.heartbeat(at(16, 30));
     assert_eq!((held(&rig), working(&rig), orders(&rig).len()), (0, 0, 4));
     decides_the_same_again(rig);
+}
+
+/// The golden trade at Interactive Brokers' fixed prices: .005 a share, at least 1.00 an order, at most 1 % of it. 250 shares
+/// cost 1.25 each way: 200 - 2.50. The 100 that are the default's most cost the minimum: 100 x .80 - 2 x 1.00.
+#[test]
+fn a_day_by_hand_with_commissions_a_share() {
+    for (more, left) in [("", "197.5"), (r#", "max_position_pct": 10.5"#, "78")] {
+        let mut rig = stocks(inside_bars(more), &two_days());
+        let formula = FeeFormula::PerUnit {
+            rate: Decimal::new(5, 3),
+            minimum: Decimal::ONE,
+            maximum: Decimal::new(1, 2),
+        };
+        let schedule = FeeSchedule {
+            effective_from: Nanos(common::NOON),
+            maker: formula,
+            taker: formula,
+            accrual: FeeAccrual::PerOrder,
+            ..fees(0, 0, 0)
+        };
+        rig.input(common::NOON, &Event::FeeSchedule(Box::new(schedule)));
+        warm_up(&mut rig, -5);
+        pattern(&mut rig, at(9, 30));
+        quote(&mut rig, at(9, 51), 1049, 1050);
+        rig.heartbeat(at(9, 52));
+        quote(&mut rig, at(10, 5), 1130, 1131);
+        rig.heartbeat(at(10, 6));
+        assert_eq!((held(&rig), working(&rig)), (0, 0));
+        assert_eq!(profit(&rig), left);
+    }
 }
 
 /// Stopped out: bought at 10.50, the stop at 10.10 is reached and takes the bid of 10.09: 250 x -.41 = -102.5, fees

@@ -600,7 +600,7 @@ impl State {
         else {
             return;
         };
-        let tick = account.rules.tick_size.0;
+        let tick = account.rules.tick_at(Price(mother.high)).0;
         let side = |side| levels(&version, side, mother.high, mother.low, tick);
         let (buy, sell) = (side(Side::Buy), side(Side::Sell));
         if !gates.holds("levels", buy.is_some() && sell.is_some()) {
