@@ -577,7 +577,11 @@ fn without_a_fee_schedule_nothing_trades() {
 #[test]
 fn a_storm_of_rejections_pauses_for_a_quarter_of_an_hour() {
     let mut config = session(r#", "retry_ms": 1, "reprice_ms": 1"#);
-    config.paper.default.reject_per_million = 1_000_000;
+    let venue = PaperVenueConfig {
+        reject_per_million: 1_000_000,
+        ..PaperVenueConfig::default()
+    };
+    config.paper.venues.insert("kalshi".to_owned(), venue);
     let mut rig = ready(config);
     for second in 1..=20 {
         rig.quote_of(NOON + second * SECOND_NS, BETWEEN, (18, 100), (20, 100));
