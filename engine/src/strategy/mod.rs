@@ -2,12 +2,14 @@
 //!
 //! A strategy folds what it sees into its own state (`evolve`), and says what it wants (`decide`, which can't change
 //! anything). It sees the market only while it is live, and never a clock.
+mod copy_trading;
 mod ema_cross;
 mod gates;
 mod market_maker;
 mod signals;
 mod sizing;
 mod view;
+mod weather;
 
 pub use gates::{Candidate, Figure, GateName, GateRow, Gates, LastGates, Relation, Stopped};
 pub use view::{Explanation, View, Wishes};
@@ -50,6 +52,7 @@ macro_rules! registry {
         #[expect(clippy::large_enum_variant, reason = "a session has few, and never copies one on a tick")]
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", content = "params")]
+        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         pub enum StrategyParams {
             $($(#[$doc])* #[serde(rename = $name)] $variant($module::Params),)*
         }
@@ -57,6 +60,7 @@ macro_rules! registry {
         /// A strategy's state.
         #[expect(clippy::large_enum_variant, reason = "a session has few, and never copies one on a tick")]
         #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         pub enum AnyStrategy {
             $($(#[$doc])* $variant($module::State),)*
         }
@@ -135,6 +139,10 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// Contracts on a day's highest temperature: forecasts against prices.
+    Weather => weather, "weather";
     /// Stocks: inside bars, Rudometkin's market-on-close, order intents.
     Signals => signals, "signals";
+    /// Copies trades of chosen wallets.
+    CopyTrading => copy_trading, "copy_trading";
 }
