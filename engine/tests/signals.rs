@@ -5,7 +5,8 @@ use common::{MS, Rig, X, decoded, fees, frame, rules};
 use onetape_engine::event::{
     Aggressor, Alarm, DailyBar, Event, ExecutionReport, FeeSchedule, Feed, FeedCondition,
     FeedState, InstrumentDefined, InstrumentType, IntentPromoted, IntentReceived, IntentState,
-    OperatorAction, OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
+    MarketStatus, OperatorAction, OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
+    TradingStatus,
 };
 use onetape_engine::fees::{FeeAccrual, FeeFormula};
 use onetape_engine::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
@@ -393,6 +394,39 @@ fn entries_end_with_the_patterns_age_and_a_position_with_the_session() {
     );
     assert_eq!((held(&rig), working(&rig)), (0, 0));
     decides_the_same_again(rig);
+}
+
+/// The market is halted when the session ends: the exit is denied and tried again every second until it opens.
+#[test]
+fn an_exit_that_is_denied_is_tried_until_it_is_through() {
+    let mut rig = with_pattern(inside_bars(""));
+    quote(&mut rig, at(9, 51), 1049, 1050);
+    let status = |status| {
+        Event::MarketStatus(MarketStatus {
+            instrument: X,
+            status,
+        })
+    };
+    rig.input(at(10, 59), &status(TradingStatus::Halted));
+    rig.heartbeat(at(11, 0) + 3_500 * MS);
+    assert_eq!(held(&rig), 250);
+    let denied = |rig: &Rig| {
+        let events = rig.events();
+        let denied = events
+            .iter()
+            .filter(|(_, e)| matches!(e, Event::OrderDenied(_)));
+        denied.map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    let sure = at(11, 0) + MS;
+    assert_eq!(
+        denied(&rig),
+        (0..4).map(|s| sure + s * SECOND).collect::<Vec<_>>()
+    );
+    rig.input(at(11, 0) + 3_550 * MS, &status(TradingStatus::Open));
+    quote(&mut rig, at(11, 0) + 3_600 * MS, 1060, 1061);
+    rig.heartbeat(at(11, 1));
+    assert_eq!(fills(&rig), [(1050, 250), (1060, 250)]);
+    assert_eq!((held(&rig), working(&rig)), (0, 0));
 }
 
 #[test]

@@ -49,7 +49,6 @@ pub trait Strategy {
 macro_rules! registry {
     ($($(#[$doc:meta])* $variant:ident => $module:ident, $name:literal;)*) => {
         /// A strategy's name and parameters, as they stand in configs and on the tape.
-        #[expect(clippy::large_enum_variant, reason = "a session has few, and never copies one on a tick")]
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", content = "params")]
         #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
@@ -58,7 +57,6 @@ macro_rules! registry {
         }
 
         /// A strategy's state.
-        #[expect(clippy::large_enum_variant, reason = "a session has few, and never copies one on a tick")]
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         pub enum AnyStrategy {

@@ -26,7 +26,7 @@ use crate::market::{Instrument, Market, is_late};
 use crate::number::{Decimals, Money, Price};
 use crate::order::{OrderType, Side};
 use crate::risk::Proposal;
-use crate::time::Nanos;
+use crate::time::{Nanos, SECOND_NS};
 use bracket::{Action, Bracket, Entry, Role, Times};
 use calendar::{Calendar, Day, Session};
 use history::{Bar, History};
@@ -38,6 +38,8 @@ use serde::{Deserialize, Serialize};
 use sizing::least;
 use versions::InsideMode;
 
+/// Between two tries to leave while no trading day is known.
+const UNTOLD_RETRY_NS: u64 = 60 * SECOND_NS;
 /// The token of the day's own timer; a bracket's is its number.
 const DAY_TOKEN: u64 = DAY_NUMBER as u64;
 /// The number that no bracket has.
@@ -287,8 +289,10 @@ impl State {
     fn retry_at(&self, now: Nanos) -> Nanos {
         let soon = now.after(self.params.exit_retry_ms.saturating_mul(1_000_000));
         match (self.calendar.open_at(now), self.calendar.next_after(now)) {
+            (Some(_), _) => soon,
             (None, Some(day)) => day.opens_at.max(soon),
-            _ => soon,
+            // Nobody has told of the next day yet.
+            (None, None) => now.after(UNTOLD_RETRY_NS).max(soon),
         }
     }
 
