@@ -199,19 +199,30 @@ impl<'w> Gates<'w> {
     }
 }
 
+/// What stopped a candidate when it was last asked. Three words of its own: a state is MessagePack, and there an option
+/// within an option comes back as none where it was none inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum LastGate {
+    #[default]
+    NeverAsked,
+    Passed,
+    Stopped(GateName),
+}
+
 /// The first gate that stopped each candidate of one strategy when it was last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastGates {
-    /// By candidate number. The outer `None`: never asked.
-    gates: Vec<Option<Option<GateName>>>,
+    /// By candidate number.
+    gates: Vec<LastGate>,
 }
 
 impl LastGates {
     /// Whether `gate` differs from what is on the tape.
     #[inline]
     pub(crate) fn differs(&self, number: u32, gate: Option<&str>) -> bool {
-        match self.gates.get(number as usize) {
-            Some(Some(last)) => last.as_deref() != gate,
+        match (self.gates.get(number as usize), gate) {
+            (Some(LastGate::Stopped(last)), Some(gate)) => last != gate,
+            (Some(LastGate::Passed), None) => false,
             _ => true,
         }
     }
@@ -219,9 +230,9 @@ impl LastGates {
     pub(crate) fn set(&mut self, number: u32, gate: Option<GateName>) {
         let place = number as usize;
         if self.gates.len() <= place {
-            self.gates.resize(place + 1, None);
+            self.gates.resize(place + 1, LastGate::NeverAsked);
         }
-        self.gates[place] = Some(gate);
+        self.gates[place] = gate.map_or(LastGate::Passed, LastGate::Stopped);
     }
 }
 
@@ -238,6 +249,19 @@ mod tests {
             Some(Ordering::Equal)
         );
         assert!(Figure::new(i128::MAX, 0) > Figure::new(1, 30));
+    }
+
+    #[test]
+    fn what_was_asked_last_survives_a_snapshot() {
+        let mut last = LastGates::default();
+        last.set(1, None);
+        last.set(2, Some("edge".into()));
+        let restored: LastGates =
+            rmp_serde::from_slice(&rmp_serde::to_vec(&last).unwrap()).unwrap();
+        assert_eq!(restored, last);
+        assert!(restored.differs(0, None) && restored.differs(3, None));
+        assert!(!restored.differs(1, None) && restored.differs(1, Some("edge")));
+        assert!(!restored.differs(2, Some("edge")) && restored.differs(2, None));
     }
 
     #[test]

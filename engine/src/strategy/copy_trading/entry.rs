@@ -6,6 +6,7 @@ use super::params::PPM;
 use super::sizing::{affordable, climb, depth, rule_usd, share};
 use super::state::{State, tag};
 use crate::event::{Level, Liquidity, TradingRules, TradingStatus};
+use crate::id::InstrumentId;
 use crate::market::Instrument;
 use crate::number::{Money, Price, Qty, pow10};
 use crate::order::{OrderType, Side, TimeInForce};
@@ -125,18 +126,29 @@ impl State {
         })
     }
 
+    /// What the entries at work in a token may still cost.
+    fn working(&self, token: InstrumentId) -> Option<Money> {
+        let mut sum = Money::ZERO;
+        for mirror in self.open_in(token).iter().filter_map(|n| self.mirror(*n)) {
+            sum = sum.add(self.entry_usd(mirror)?).ok()?;
+        }
+        Some(sum)
+    }
+
+    fn entry_usd(&self, mirror: &Mirror) -> Option<Money> {
+        match mirror.entry.and_then(|id| self.note(id)) {
+            Some(note) => note.decimals.notional(note.limit, note.left).ok(),
+            None => Some(Money::ZERO),
+        }
+    }
+
     /// What some of the copies cost, entries at work included.
     fn committed(&self, counts: impl Fn(&Mirror) -> bool) -> Option<Money> {
         let mut sum = Money::ZERO;
-        for mirror in self.open.iter().filter_map(|number| self.mirror(*number)) {
-            if counts(mirror) {
-                sum = sum.add(mirror.cost).ok()?;
-                if let Some(note) = mirror.entry.and_then(|id| self.note(id)) {
-                    sum = sum
-                        .add(note.decimals.notional(note.limit, note.left).ok()?)
-                        .ok()?;
-                }
-            }
+        let open = self.open.iter().filter_map(|number| self.mirror(*number));
+        for mirror in open.filter(|mirror| counts(mirror)) {
+            sum = sum.add(mirror.cost).ok()?;
+            sum = sum.add(self.entry_usd(mirror)?).ok()?;
         }
         Some(sum)
     }
@@ -161,6 +173,12 @@ impl State {
                     && event == self.token(other.token).and_then(|t| t.event.as_deref())
         };
         let room = |limit: Money, used: Option<Money>| limit.sub(used?).ok();
+        // The ledger averages over all leaders: the larger of both ways to say what a position cost.
+        let in_ledger = view.position_in(mirror.token).map(|held| held.cost);
+        let working = self.working(mirror.token)?;
+        let position = self
+            .committed(|other| other.token == mirror.token)
+            .map(|ours| ours.max(in_ledger.unwrap_or_default().add(working).unwrap_or(ours)));
         // The fee of all that the cash could buy, at the dearer of both ends: what it leaves can be spent.
         let most = affordable(account.cash, ask, lot, instrument.decimals())?;
         let fee = taker_fee(instrument, view.now, ask, most)?;
@@ -168,10 +186,7 @@ impl State {
         Some(Rooms {
             loss: view.day_profit(self.currency?).ok()?.negated(),
             rule: rule_usd(rules.size, leader_usd, portfolio, account.equity)?,
-            position: room(
-                rules.max_position,
-                self.committed(|other| other.token == mirror.token),
-            )?,
+            position: room(rules.max_position, position)?,
             market: room(
                 share(account.equity, rules.max_market_ppm)?,
                 self.committed(is_same_market),
@@ -403,7 +418,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::InstrumentId;
 
     fn grid(tick: i64) -> TradingRules {
         TradingRules {

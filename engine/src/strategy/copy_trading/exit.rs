@@ -137,8 +137,11 @@ impl State {
             wishes.timer(due, Timer::Held.token(number));
         }
         if mirror.owed.0 > 0 && mirror.exit.is_none() {
-            let due = mirror.exit_from.max(view.now);
-            wishes.timer(due, Timer::Retry.token(number));
+            let soon = mirror.exit_from.max(view.now);
+            wishes.timer(soon, Timer::Retry.token(number));
+            if mirror.exit_due() > soon {
+                wishes.timer(mirror.exit_due(), Timer::Retry.token(number));
+            }
         }
     }
 
@@ -171,7 +174,7 @@ impl State {
         if !gates.holds("exit_market_open", is_open) {
             return;
         }
-        let wait_ms = mirror.exit_from.since(now).div_ceil(1_000_000);
+        let wait_ms = mirror.exit_due().since(now).div_ceil(1_000_000);
         if !gates.at_most("exit_retry_ms", wait_ms, 0) {
             return;
         }

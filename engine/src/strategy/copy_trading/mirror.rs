@@ -63,6 +63,19 @@ pub(super) enum Reason {
     Age,
 }
 
+/// How an exit order ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExitEnded {
+    /// All of it sold.
+    Filled,
+    /// Some of it sold.
+    InPart,
+    /// Nobody bought.
+    Missed,
+    /// The gates or the venue did not take it.
+    Refused,
+}
+
 /// One leader's one token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mirror {
@@ -100,6 +113,10 @@ pub(super) struct Mirror {
     pub(super) exit_from: Nanos,
     /// Exits refused since the last that filled.
     pub(super) exit_failures: u32,
+    /// Exits that found nothing since the last that filled.
+    pub(super) exit_misses: u32,
+    /// The book that exits found nothing in shows nothing new: no exit before this, unless it does.
+    pub(super) exit_missed_until: Nanos,
 }
 
 const OVERFLOW: NumberError = NumberError::Overflow {
@@ -126,6 +143,8 @@ impl Mirror {
             exit: None,
             exit_from: Nanos(0),
             exit_failures: 0,
+            exit_misses: 0,
+            exit_missed_until: Nanos(0),
         }
     }
 
@@ -168,6 +187,7 @@ impl Mirror {
 
     /// Books a fill of an exit.
     pub(super) fn sold(&mut self, qty: Qty) {
+        (self.exit_failures, self.exit_misses) = (0, 0);
         if qty.0 >= self.held.0 {
             self.flat();
             return;
@@ -191,7 +211,30 @@ impl Mirror {
         (self.held, self.owed, self.cost) = (Qty(0), Qty(0), Money::ZERO);
         (self.stop, self.target) = (Price(0), Price(i64::MAX));
         self.reason = None;
-        self.exit_failures = 0;
+    }
+
+    /// An exit ended and something is left to be sold: when the next one may be tried. Refusals in a row double the wait up
+    /// to 64 times, and so do exits that found nothing until the market shows something new.
+    pub(super) fn exit_ended(&mut self, retry_ns: u64, now: Nanos, ended: ExitEnded) {
+        let after = |times: u32| now.after(retry_ns.saturating_mul(1 << times.min(6)));
+        match ended {
+            ExitEnded::Filled => self.exit_from = now,
+            ExitEnded::InPart => self.exit_from = after(0),
+            ExitEnded::Missed => {
+                self.exit_misses = self.exit_misses.saturating_add(1);
+                self.exit_from = after(0);
+                self.exit_missed_until = after(self.exit_misses);
+            }
+            ExitEnded::Refused => {
+                self.exit_failures = self.exit_failures.saturating_add(1);
+                self.exit_from = after(self.exit_failures);
+            }
+        }
+    }
+
+    /// The next exit's earliest time.
+    pub(super) fn exit_due(&self) -> Nanos {
+        self.exit_from.max(self.exit_missed_until)
     }
 
     /// The leader sold `sold` of `before`: the same part of what we hold, what is to be sold already apart, is to be sold,
@@ -282,6 +325,26 @@ mod tests {
         assert_eq!(mirror.trigger(Price(344)), Some(Reason::Stop));
         assert_eq!(mirror.trigger(Price(506)), None);
         assert_eq!(mirror.trigger(Price(507)), Some(Reason::Target));
+    }
+
+    /// Refusals wait 2, 4, ... 64 s; misses too, but for a market that shows something new; a fill starts anew.
+    #[test]
+    fn exits_in_vain_are_tried_less_and_less_often() {
+        const S: u64 = 1_000_000_000;
+        let mut mirror = holding(405, 1_975);
+        let due = |mirror: &mut Mirror, ended| {
+            mirror.exit_ended(S, Nanos(0), ended);
+            (mirror.exit_from.0 / S, mirror.exit_due().0 / S)
+        };
+        let refused: Vec<_> = (0..8)
+            .map(|_| due(&mut mirror, ExitEnded::Refused).1)
+            .collect();
+        assert_eq!(refused, [2, 4, 8, 16, 32, 64, 64, 64]);
+        mirror.sold(Qty(1));
+        assert_eq!(due(&mut mirror, ExitEnded::Missed), (1, 2));
+        assert_eq!(due(&mut mirror, ExitEnded::Missed), (1, 4));
+        mirror.sold(Qty(1));
+        assert_eq!(due(&mut mirror, ExitEnded::Missed), (1, 2));
     }
 
     /// The leader sold half while our entry was still filling: half of what fills later is sold again.

@@ -90,8 +90,8 @@ pub struct Params {
     pub max_hold_ms: u64,
     /// One exit order goes no further below the best bid than this, in percent of it; the rest is sold next time.
     pub exit_guard_pct: Decimal,
-    /// How long an exit waits after it was refused or filled in part, in milliseconds; doubles with every refusal, up to
-    /// 64 times.
+    /// How long an exit waits after one that sold too little, in milliseconds. With every refusal it doubles, up to 64
+    /// times, and with every exit that found nobody until the market shows something new.
     pub exit_retry_ms: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The state, and how events change it. Nothing is wanted here: see [`super::entry`] and [`super::exit`].
 use super::brakes::Brakes;
 use super::leaders::Leaders;
-use super::mirror::{Group, Mirror, Reason, Sum};
+use super::mirror::{ExitEnded, Group, Mirror, Reason, Sum};
 use super::params::{PPM, Params, Rules};
 use super::seen::{Row, Seen};
 use crate::error::EngineError;
@@ -199,6 +199,7 @@ impl State {
             let Some(mirror) = self.mirrors.get_mut(*number as usize) else {
                 continue;
             };
+            mirror.exit_missed_until = Nanos(0);
             if let Some(reason) = mirror.trigger(bid.price) {
                 leave(mirror, &mut self.notes, reason);
             }
@@ -415,7 +416,7 @@ impl State {
         if is_entry {
             self.brakes.ended(&self.rules, now, true);
         } else if let Some(mirror) = self.mirrors.get_mut(number as usize) {
-            back_off(&self.rules, mirror, now, true);
+            mirror.exit_ended(self.rules.exit_retry_ns, now, ExitEnded::Refused);
         }
     }
 
@@ -443,7 +444,6 @@ impl State {
                 }
             } else {
                 mirror.sold(fill.qty);
-                mirror.exit_failures = 0;
             }
         }
         if report.state.is_final() && !note.ended {
@@ -456,12 +456,13 @@ impl State {
                 }
             } else {
                 mirror.exit = None;
-                if report.state == OrderState::Filled {
-                    mirror.exit_from = now;
-                } else {
-                    let is_refused = report.state == OrderState::Rejected;
-                    back_off(&self.rules, mirror, now, is_refused);
-                }
+                let ended = match report.state {
+                    OrderState::Filled => ExitEnded::Filled,
+                    OrderState::Rejected => ExitEnded::Refused,
+                    _ if note.is_filled => ExitEnded::InPart,
+                    _ => ExitEnded::Missed,
+                };
+                mirror.exit_ended(self.rules.exit_retry_ns, now, ended);
             }
         }
         // A fill after the market was resolved is paid at once, and nothing of it can be sold.
@@ -579,15 +580,6 @@ fn unwant(notes: &mut BTreeMap<OrderId, Note>, entry: Option<OrderId>, keep_ppm:
         note.unwanted = true;
         note.keep_ppm = note.keep_ppm * keep_ppm / PPM;
     }
-}
-
-/// When an exit may be tried again: later with every refusal in a row.
-fn back_off(rules: &Rules, mirror: &mut Mirror, now: Nanos, is_refused: bool) {
-    if is_refused {
-        mirror.exit_failures = mirror.exit_failures.saturating_add(1);
-    }
-    let doublings = mirror.exit_failures.min(6);
-    mirror.exit_from = now.after(rules.exit_retry_ns.saturating_mul(1 << doublings));
 }
 
 impl Strategy for State {
