@@ -5,6 +5,7 @@
 mod ladder;
 mod rng;
 mod scenario;
+mod systems;
 mod venue_market;
 
 pub use scenario::Scenario;
