@@ -8,19 +8,19 @@ use crate::time::Nanos;
 
 /// What an order would come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// How much of it the displayed depth fills, in whole lots.
-    pub(super) qty: Qty,
+    pub(crate) qty: Qty,
     /// The worst price on the way.
-    pub(super) worst: Price,
+    pub(crate) worst: Price,
     /// Price times quantity.
-    pub(super) notional: Money,
+    pub(crate) notional: Money,
     /// Taker's fees.
-    pub(super) fees: Money,
+    pub(crate) fees: Money,
 }
 
 /// The levels that an order of `side` would meet, best first: the book's while it is live, the quote otherwise.
-fn met_by(instrument: &Instrument, side: Side) -> impl Iterator<Item = Level> + '_ {
+pub(crate) fn met_by(instrument: &Instrument, side: Side) -> impl Iterator<Item = Level> + '_ {
     let opposite = side.opposite();
     let book = instrument.book();
     let quote = match book {
@@ -35,7 +35,7 @@ fn met_by(instrument: &Instrument, side: Side) -> impl Iterator<Item = Level> + 
 
 /// Walks the depth for an order of `side` and `qty`. `None` where nothing can be traded: no live market, no rules or
 /// fees in force, less than a lot.
-pub(super) fn find(
+pub(crate) fn find(
     instrument: &Instrument,
     now: Nanos,
     side: Side,

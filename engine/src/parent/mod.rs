@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`ParentChanged`]: crate::event::ParentChanged
-mod depth;
+pub(crate) mod depth;
 mod leg;
 mod machine;
 mod parents;

@@ -5,6 +5,7 @@
 mod ema_cross;
 mod gates;
 mod market_maker;
+mod prediction_arb;
 mod sizing;
 mod two_legs;
 mod view;
@@ -133,6 +134,8 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// One question on two prediction venues, for less than it pays.
+    PredictionArb => prediction_arb, "prediction_arb";
     /// One two-legged order, once.
     TwoLegs => two_legs, "two_legs";
 }
