@@ -7,7 +7,9 @@ mod ema_cross;
 mod gates;
 mod market_maker;
 mod signals;
+mod prediction_arb;
 mod sizing;
+mod two_legs;
 mod view;
 mod weather;
 
@@ -143,4 +145,8 @@ registry! {
     Signals => signals, "signals";
     /// Copies trades of chosen wallets.
     CopyTrading => copy_trading, "copy_trading";
+    /// One question on two prediction venues, for less than it pays.
+    PredictionArb => prediction_arb, "prediction_arb";
+    /// One two-legged order, once.
+    TwoLegs => two_legs, "two_legs";
 }
