@@ -27,6 +27,9 @@ pub struct Proposal {
     pub qty: Qty,
     /// What the strategy calls it; comes back with the order's frames. 0 for nothing.
     pub tag: u64,
+    /// The instrument with the position whose counterpart this order is: an order that hedges what is held already
+    /// reduces risk, so halts, the day's loss and the order rate do not stop it.
+    pub hedges: Option<InstrumentId>,
 }
 
 /// Which gate stopped an order, what it saw and what it allows.
@@ -215,7 +218,7 @@ impl Subject<'_> {
             .iter()
             .filter(|reason| reason.stops(self.strategy))
             .count();
-        if halts > 0 {
+        if halts > 0 && !self.is_hedge() {
             return Ok(deny(Gate::Halted, halts.into(), Decimal::ZERO));
         }
         for scope in [
@@ -273,6 +276,22 @@ impl Subject<'_> {
         leaving + i128::from(self.order.qty.0) <= i128::from(held.unsigned_abs())
     }
 
+    /// Whether the order is the counterpart of a position that the strategy really holds: with all that works on its side
+    /// filled, it is no larger than the position that it hedges.
+    fn is_hedge(&self) -> bool {
+        let held_in = |id| {
+            let position = self.desk.ledger().position(self.strategy, id)?;
+            let decimals = self.market.instrument(id).ok()?.decimals().qty;
+            qty_units(position.qty.0.into(), decimals).ok()
+        };
+        let held = self.order.hedges.and_then(held_in);
+        let after = qty_units(
+            self.worst_position(Scope::Strategy),
+            self.instrument.decimals().qty,
+        );
+        matches!((held, after), (Some(held), Ok(after)) if after.0.unsigned_abs() <= held.0.unsigned_abs())
+    }
+
     fn scope_gates(
         &self,
         scope: Scope,
@@ -307,7 +326,7 @@ impl Subject<'_> {
                     .count();
                 too_many(Gate::OpenOrders, working, limits.open_orders)?;
             }
-            if limits.orders_per_second.is_some() {
+            if limits.orders_per_second.is_some() && !self.is_hedge() {
                 let recent = desk.risk().recent_orders(self.now);
                 let recent = recent.filter(|(s, i)| self.in_scope(scope, *s, *i)).count();
                 too_many(Gate::OrderRate, recent, limits.orders_per_second)?;
@@ -333,7 +352,7 @@ impl Subject<'_> {
                 return Ok(Err(denial));
             }
         }
-        if limits.daily_loss.is_some() {
+        if limits.daily_loss.is_some() && !self.is_hedge() {
             let loss = self.daily_loss(scope)?;
             if let Err(denial) = above(Gate::DailyLoss, loss, limits.daily_loss) {
                 return Ok(Err(denial));

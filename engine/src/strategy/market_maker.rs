@@ -334,6 +334,7 @@ impl Strategy for State {
                             price: Price(price),
                             qty: Qty(size),
                             tag: 0,
+                            hedges: None,
                         });
                     }
                 }

@@ -6,6 +6,7 @@ mod ema_cross;
 mod gates;
 mod market_maker;
 mod sizing;
+mod two_legs;
 mod view;
 
 pub use gates::{Candidate, Figure, GateName, GateRow, Gates, LastGates, Relation, Stopped};
@@ -132,4 +133,6 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// One two-legged order, once.
+    TwoLegs => two_legs, "two_legs";
 }
