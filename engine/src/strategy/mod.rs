@@ -2,6 +2,7 @@
 //!
 //! A strategy folds what it sees into its own state (`evolve`), and says what it wants (`decide`, which can't change
 //! anything). It sees the market only while it is live, and never a clock.
+mod cross_exchange;
 mod ema_cross;
 mod gates;
 mod market_maker;
@@ -133,6 +134,8 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// One coin on a won and a dollar venue: the deviation of its premium from the slow mean.
+    CrossExchange => cross_exchange, "cross_exchange";
     /// One two-legged order, once.
     TwoLegs => two_legs, "two_legs";
 }
