@@ -48,6 +48,7 @@ pub trait Strategy {
 macro_rules! registry {
     ($($(#[$doc:meta])* $variant:ident => $module:ident, $name:literal;)*) => {
         /// A strategy's name and parameters, as they stand in configs and on the tape.
+        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", content = "params")]
         pub enum StrategyParams {
@@ -55,6 +56,7 @@ macro_rules! registry {
         }
 
         /// A strategy's state.
+        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         #[derive(Clone, Debug, Serialize, Deserialize)]
         pub enum AnyStrategy {
             $($(#[$doc])* $variant($module::State),)*

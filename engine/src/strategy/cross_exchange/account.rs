@@ -375,9 +375,9 @@ mod tests {
         trip
     }
 
-    /// By hand, in dollars: (143,000,000 - 71,500) / 1430 = 99,950; - 99,000 - 99; - (144,300,000 + 72,150) / 1443 =
-    /// - 100,050; + 100,000 - 100: trading is 701. Won in hand over the time: 142,928,500 were 99,950 dollars and are
-    /// 142,928,500 / 1443 = 99,049.5495...: FX is -900.4504... The won left, -1,443,650, are -1000.4504... dollars.
+    /// By hand, in dollars: (143,000,000 - 71,500) / 1430 = 99,950; less 99,000 and 99; less (144,300,000 + 72,150) / 1443,
+    /// which is 100,050; 100,000 less 100 comes in: trading is 701. Won in hand over the time: 142,928,500 were 99,950 dollars
+    /// and are 142,928,500 / 1443 = 99,049.5495... now: FX is -900.4504... The won left, -1,443,650, are -1000.4504... dollars.
     #[test]
     fn trading_and_fx_stand_apart_to_the_last_digit() {
         let outcome = trip(Numeraire::Usdt)

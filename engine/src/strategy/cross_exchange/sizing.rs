@@ -34,6 +34,10 @@ pub(super) fn met_by(instrument: &Instrument, side: Side) -> impl Iterator<Item 
 
 /// Walks both books while the spread at the margin is at least `least` (parts per billion) and `room` (common units) is
 /// left.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "two books and what bounds the walk, taken apart nowhere else"
+)]
 pub(super) fn walk(
     route: Route,
     scale: Scale,
