@@ -14,7 +14,9 @@ use onetape_engine::sequencer::{MemorySink, Sequencer};
 use onetape_engine::session::{SessionConfig, StrategyConfig};
 use onetape_engine::strategy::StrategyParams;
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
+use std::cell::Cell;
 
 const UPBIT: u32 = 0;
 const BINANCE: u32 = 1;
@@ -769,53 +771,75 @@ fn instruments_that_do_not_belong_together_are_refused() {
     assert!(refused.contains("must be the same coin"), "{refused}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+/// Whatever lies where and whatever is displayed: the same coin on both legs, and never above inventory or caps.
+#[test]
+fn both_legs_are_of_the_same_coin_within_every_bound() {
+    let worlds = (
+        (10i64..200, 10i64..200),
+        (1_000_000i64..200_000_000, 1_000i64..150_000),
+        100i64..20_000,
+        (100_000i64..100_000_000, 100i64..100_000),
+        prop::sample::select(vec![(1, 1), (1_000, 1), (10_000, 3), (1_500, 10), (1, 25)]),
+        any::<bool>(),
+    );
+    let planned = Cell::new(0);
+    let mut runner = TestRunner::new(Config {
+        cases: 48,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let outcome = runner.run(&worlds, |world| {
+        planned.set(planned.get() + holds_bounds(world)?);
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(planned.get() > 12, "{} of 48 traded", planned.get());
+}
 
-    /// Whatever lies where and whatever is displayed: the same coin on both legs, and never above inventory or caps.
-    #[test]
-    fn both_legs_are_of_the_same_coin_within_every_bound(
-        coins in (0i64..200, 0i64..200),
-        krw in 0i64..200_000_000,
-        usdt in 0i64..150_000,
-        most in 1i64..20_000,
-        depth in (1i64..100_000_000, 1i64..100_000),
-        lots in (1i64..20_000, 1i64..20),
-        is_dear: bool,
-    ) {
-        let mut day = Day::without_fees(json!({
-            "coin_upbit": coins.0 as f64 / 1_000.0, "coin_binance": coins.1 as f64 / 1_000.0,
-            "krw": krw, "usdt": usdt, "max_position_usdt": most, "min_liquidity_krw": 0, "max_imbalance_pct": 100,
-        }));
-        for (id, lot) in [(UPBIT, lots.0), (BINANCE, lots.1)] {
-            let mut rules = rules(id);
-            (rules.tick_size, rules.lot_size, rules.min_qty) = (Price(1), Qty(lot), Qty(lot));
-            day.rig.input(day.at, &Event::TradingRules(rules));
-        }
-        day.fees([500, 1_000]);
-        day.depth = [depth.0, depth.1, day.depth[2]];
-        day.tick_for(PARITY, 90 * SECOND);
-        day.tick(if is_dear { DEAR } else { CHEAP });
-        day.heartbeat(10 * MS);
-        let plans: Vec<_> = day.rig.events().into_iter().filter_map(|(_, event)| match event {
-            Event::ParentChanged(change) => change.plan,
-            _ => None,
-        }).collect();
-        for plan in plans {
-            let (u, b) = (plan.legs[0].qty.0, plan.legs[1].qty.0);
-            // 1e-8 and 1e-5 coin.
-            prop_assert_eq!(u, b * 1_000);
-            prop_assert_eq!((u % lots.0, b % lots.1), (0, 0));
-            prop_assert!(u <= depth.0 + 1 && b <= depth.1 + 1);
-            let (sellable, receiving) = if is_dear { coins } else { (coins.1, coins.0) };
-            prop_assert!(u <= sellable * 100_000, "no shorting");
-            prop_assert!((receiving * 100_000 + u) * 10 <= (coins.0 + coins.1) * 100_000 * 7, "skew");
-            prop_assert!(i128::from(u) * 100_001 <= i128::from(most) * 100_000_000);
-            let cost = if is_dear { i128::from(b) * 10_000_100 / 10_000_000 } else { i128::from(u) * 139_000_000 / 100_000_000 };
-            let cash = if is_dear { usdt } else { krw };
-            prop_assert!(cost <= i128::from(cash));
-        }
-        let negative = |id: u32, start: i64, unit: i64| start * unit + day.position(id) < 0;
-        prop_assert!(!negative(UPBIT, coins.0, 100_000) && !negative(BINANCE, coins.1, 100));
+type World = ((i64, i64), (i64, i64), i64, (i64, i64), (i64, i64), bool);
+
+/// How many plans there were, all of them within bounds.
+fn holds_bounds(
+    (coins, (krw, usdt), most, depth, lots, is_dear): World,
+) -> Result<usize, TestCaseError> {
+    let mut day = Day::without_fees(json!({
+        "coin_upbit": coins.0 as f64 / 1_000.0, "coin_binance": coins.1 as f64 / 1_000.0,
+        "krw": krw, "usdt": usdt, "max_position_usdt": most, "min_liquidity_krw": 0, "max_imbalance_pct": 100,
+    }));
+    for (id, lot) in [(UPBIT, lots.0), (BINANCE, lots.1)] {
+        let mut rules = rules(id);
+        (rules.tick_size, rules.lot_size, rules.min_qty) = (Price(1), Qty(lot), Qty(lot));
+        day.rig.input(day.at, &Event::TradingRules(rules));
     }
+    day.fees([500, 1_000]);
+    day.depth = [depth.0, depth.1, day.depth[2]];
+    day.tick_for(PARITY, 90 * SECOND);
+    day.tick(if is_dear { DEAR } else { CHEAP });
+    day.heartbeat(10 * MS);
+    let plan = |(_, event): (u64, Event<'_>)| match event {
+        Event::ParentChanged(change) => change.plan,
+        _ => None,
+    };
+    let plans: Vec<_> = day.rig.events().into_iter().filter_map(plan).collect();
+    for plan in &plans {
+        let (u, b) = (plan.legs[0].qty.0, plan.legs[1].qty.0);
+        // 1e-8 and 1e-5 coin.
+        prop_assert_eq!(u, b * 1_000);
+        prop_assert_eq!((u % lots.0, b % lots.1), (0, 0));
+        prop_assert!(u <= depth.0 + 1 && b <= depth.1 + 1);
+        let (sellable, receiving) = if is_dear { coins } else { (coins.1, coins.0) };
+        prop_assert!(u <= sellable * 100_000, "no shorting");
+        let all = (coins.0 + coins.1) * 100_000;
+        prop_assert!((receiving * 100_000 + u) * 10 <= all * 7, "skew");
+        prop_assert!(i128::from(u) * 100_001 <= i128::from(most) * 100_000_000);
+        let (cost, cash) = if is_dear {
+            (i128::from(b) * 10_000_100 / 10_000_000, usdt)
+        } else {
+            (i128::from(u) * 139_000_000 / 100_000_000, krw)
+        };
+        prop_assert!(cost <= i128::from(cash));
+    }
+    prop_assert!(coins.0 * 100_000 + day.position(UPBIT) >= 0);
+    prop_assert!(coins.1 * 100 + day.position(BINANCE) >= 0);
+    Ok(plans.len())
 }
