@@ -20,6 +20,12 @@ struct Known {
     qty_unit: i128,
 }
 
+/// A whole number as a decimal column holds it.
+pub(crate) fn whole(value: impl Into<i128>) -> i128 {
+    const UNIT: i128 = 10i128.pow(18);
+    value.into() * UNIT
+}
+
 /// What earlier frames have named.
 #[derive(Default)]
 pub(crate) struct Names {

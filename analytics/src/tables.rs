@@ -4,9 +4,10 @@ use crate::error::RowError;
 use crate::names::{self, Names};
 use crate::schema::{Column, ColumnType};
 use crate::words;
-use onetape_engine::event::{BookUpdate, Event, Fill, Kind, Level};
+use onetape_engine::event::{BookUpdate, Event, Fill, Kind, Level, TickBand, TradingRules};
+use onetape_engine::fees::FeeFormula;
 use onetape_engine::id::{InstrumentId, OrderId, StrategyId};
-use onetape_engine::number::Price;
+use onetape_engine::number::{Money, Price};
 use onetape_engine::order::{OrderType, Side};
 use onetape_engine::risk::HaltReason;
 
@@ -162,12 +163,14 @@ tables! { names;
         min_notional: decimal = names::money("min_notional", e.min_notional)?, "smallest price times quantity; 0 where there is none";
         min_price: decimal = names.price(e.instrument, e.min_price)?, "lowest price";
         max_price: decimal = names.price(e.instrument, e.max_price)?, "highest price";
+        bands: text or null = bands(names, e)?.as_deref(), "other ticks, each from a price on: `0.1:0.01,0.9:0.001`; null where `tick_size` holds for every price";
+        allows_short: bool = e.allows_short, "whether one may sell what one does not hold";
     }
     FeeSchedule(e), "fees of an instrument from a time on" {
         instrument_id: u32 = e.instrument.0, "the instrument's number";
         instrument: text = names.instrument(e.instrument)?, "the instrument's name";
         effective_from: time or null = names::time(e.effective_from), "in force from here on; null beyond 2262-04-11";
-        maker_formula: text = words::fee_formula(&e.maker), "for liquidity provided: `notional` (rate x price x qty) or `probability` (rate x qty x price x (1 - price))";
+        maker_formula: text = words::fee_formula(&e.maker), "for liquidity provided: `notional` (rate x price x qty), `probability` (rate x qty x (price x (1 - price))^exponent) or `per_unit` (rate x qty, bounded)";
         maker_rate: decimal or null = names::decimal(e.maker.rate()), "its rate; null if it has more than 18 decimals";
         maker_rate_text: text = &*e.maker.rate().to_string(), "its rate, always exact";
         taker_formula: text = words::fee_formula(&e.taker), "for liquidity taken";
@@ -176,6 +179,13 @@ tables! { names;
         rounding_decimals: u32 = u32::from(e.rounding.decimals), "decimals that a fill's fee is rounded to";
         rounding_mode: text = words::rounding_mode(e.rounding.mode), "`up`, `down` or `nearest`";
         source: text = &*e.source, "where the rates come from";
+        accrual: text = words::fee_accrual(e.accrual), "how fees build up over an order's fills: `per_fill`, `per_order` or `kalshi_rebate`";
+        maker_exponent: u32 or null = exponent(&e.maker), "the exponent of a `probability` formula; null for others";
+        maker_minimum: text or null = minimum(&e.maker).as_deref(), "the least fee of a `per_unit` formula, always exact; null for others";
+        maker_maximum: text or null = maximum(&e.maker).as_deref(), "the most as a fraction of the notional, always exact; null but for `per_unit`";
+        taker_exponent: u32 or null = exponent(&e.taker), "as `maker_exponent`";
+        taker_minimum: text or null = minimum(&e.taker).as_deref(), "as `maker_minimum`";
+        taker_maximum: text or null = maximum(&e.taker).as_deref(), "as `maker_maximum`";
     }
     Quote(e), "best bid and ask" {
         instrument_id: u32 = e.instrument.0, "the instrument's number";
@@ -225,7 +235,7 @@ tables! { names;
         instrument: text = names.instrument(e.instrument)?, "the instrument's name";
         feed: text = words::feed(e.feed), "`book`, `quotes` or `trades`";
         condition: text = words::condition(&e.condition), "`snapshotting` or `stale`";
-        stale_reason: text or null = words::stale_reason(&e.condition), "`gap`, `crossed`, `bad_level`, `disconnected` or `silent`; null unless stale";
+        stale_reason: text or null = words::stale_reason(&e.condition), "`gap`, `crossed`, `bad_level`, `disconnected`, `silent`, `off_grid` or `out_of_bounds`; null unless stale";
         gap_expected: u64 or null = words::gap(&e.condition).map(|(expected, _)| expected), "the id that the next update had to build on; null unless a gap";
         gap_found: u64 or null = words::gap(&e.condition).map(|(_, found)| found), "the id that it builds on; null unless a gap";
     }
@@ -276,10 +286,11 @@ tables! { names;
         instrument_id: u32 = e.instrument.0, "the instrument's number";
         instrument: text = names.instrument(e.instrument)?, "the instrument's name";
         side: text = words::side(e.side), "`buy` or `sell`";
-        order_type: text = words::order_type(e.order_type), "`limit` or `market`";
+        order_type: text = words::order_type(e.order_type), "`limit`, `market` or `stop`";
         time_in_force: text = words::time_in_force(e.time_in_force), "`good_till_cancel`, `immediate_or_cancel` or `post_only`";
-        price: decimal or null = limit_price(e.order_type, e.price, names, e.instrument)?, "limit price; null for a market order";
+        price: decimal or null = limit_price(e.order_type, e.price, names, e.instrument)?, "limit or trigger price; null for a market order";
         qty: decimal = names.qty(e.instrument, e.qty)?, "ordered quantity; positive";
+        tag: u64 = e.tag, "what the strategy calls it; 0 for nothing";
     }
     CancelDecided(e), "a wish to cancel an order" {
         strategy: text = names.strategy(e.strategy)?, "the strategy's id";
@@ -306,7 +317,7 @@ tables! { names;
         token: u64 = e.token, "what the strategy calls it";
     }
     HaltChanged(e), "a reason to halt came or went" {
-        reason: text = words::halt_reason(e.reason), "`operator`, `daily_loss` or `illegal_move`";
+        reason: text = words::halt_reason(e.reason), "`operator`, `clock_drift`, `daily_loss` or `illegal_move`";
         strategy: text or null = halted(e.reason).map(|id| names.strategy(id)).transpose()?, "the strategy that lost too much; null for other reasons";
         order: u64 or null = moved(e.reason).map(|order| order.0), "the order that a venue moved illegally; null for other reasons";
         active: bool = e.active, "true when the reason came, false when it went";
@@ -318,6 +329,181 @@ tables! { names;
     StepClosed(e), "a step that a crash cut short, closed by recovery" {
         logic_hash: text = &*e.logic_hash, "logic hash of the build that closed it";
     }
+    ContractTerms(e), "what a contract pays on, and when" {
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        event: text = &*e.event, "contracts of one event exclude each other";
+        cluster: text = &*e.cluster, "what moves together with it";
+        closes_at: time or null = names::time(e.closes_at), "no orders from here on; null beyond 2262-04-11";
+        settles_at: time or null = names::time(e.settles_at), "when it is expected to pay; null beyond 2262-04-11";
+        rules_hash: text = &*e.rules_hash, "hash of the rule text";
+        temperature: text or null = e.temperature.as_ref().map(words::json).transpose()?.as_deref(), "station, day and strike of a temperature contract, as JSON; null for others";
+    }
+    RulesText(e), "a market's rule text as it stands now" {
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        rules_hash: text = &*e.rules_hash, "hash of the rule text";
+    }
+    PairApproved(e), "two contracts that somebody approved as the same question" {
+        pair: text = &*e.pair, "its name";
+        single_book: text = names.instrument(e.single_book)?, "the contract of the venue with one book a market";
+        yes_token: text = names.instrument(e.yes_token)?, "the other venue's YES token";
+        no_token: text = names.instrument(e.no_token)?, "the other venue's NO token";
+        inverted: bool = e.inverted, "true where the token venue asks the opposite";
+        single_book_rules: text = &*e.single_book_rules, "hash of the rule text that was read";
+        token_rules: text = &*e.token_rules, "hash of the other rule text that was read";
+        void_rule: text = &*words::of(&e.void_rule)?, "`both_refund`, `both_no` or `differs`";
+        cut_off: time or null = names::time(e.cut_off), "no entries from here on; null beyond 2262-04-11";
+        single_book_settles_at: time or null = names::time(e.single_book_settles_at), "when the single-book venue is expected to pay; null beyond 2262-04-11";
+        token_settles_at: time or null = names::time(e.token_settles_at), "when the token venue is expected to pay; null beyond 2262-04-11";
+        cluster: text = &*e.cluster, "what moves together with it";
+        confidence_pct: u32 = u32::from(e.confidence_pct), "how sure the approver is, in percent";
+        approver: text = &*e.approver, "who approved";
+        approved_at: time or null = names::time(e.approved_at), "when; null beyond 2262-04-11";
+    }
+    PairWithdrawn(e), "an approval taken back" {
+        pair: text = &*e.pair, "which";
+        reason: text = &*e.reason, "why";
+    }
+    Forecast(e), "a forecast of a day's highest temperature" {
+        station: text = &*e.station, "for which station";
+        day: decimal = names::whole(e.day), "days since 1970-01-01 in the station's local standard time";
+        high_f: decimal or null = names::decimal(e.high_f), "degrees Fahrenheit";
+        issued_at: time or null = names::time(e.issued_at), "when it was issued; null beyond 2262-04-11";
+        source: text = &*e.source, "by whom";
+    }
+    Observation(e), "a temperature seen" {
+        station: text = &*e.station, "at which station";
+        observed_at: time or null = names::time(e.observed_at), "when it was taken; null beyond 2262-04-11";
+        temperature_f: decimal or null = names::decimal(e.temperature_f), "degrees Fahrenheit";
+        quality: text = &*words::of(&e.quality)?, "`soft` or `official`";
+    }
+    LeaderListed(e), "a wallet to copy, or not any more" {
+        wallet: text = &*e.wallet, "the proxy wallet";
+        active: bool = e.active, "false drops it";
+        sample_trades: u32 = e.sample_trades, "resolved trades behind the figures";
+        winning_trades: u32 = e.winning_trades, "of them, those that gained";
+        profit_usd: decimal or null = names::decimal(e.profit_usd), "their profit";
+        typical_usd: decimal or null = names::decimal(e.typical_usd), "typical size of a buy";
+    }
+    LeaderTrade(e), "a row of a leader's trades" {
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        wallet: text = &*e.wallet, "the leader's proxy wallet";
+        side: text = words::side(e.side), "`buy` or `sell`";
+        price: decimal = names.price(e.instrument, e.price)?, "price of a share";
+        qty: decimal = names.qty(e.instrument, e.qty)?, "shares";
+        transaction: text = &*e.transaction, "transaction hash";
+        liquidity: text = words::liquidity(e.liquidity), "`maker` or `taker`";
+        traded_at: time or null = names::time(e.traded_at), "the trade's own time; null beyond 2262-04-11";
+        occurrence: u32 = e.occurrence, "which of otherwise equal rows, from 0";
+    }
+    LeaderPortfolio(e), "what a leader holds" {
+        wallet: text = &*e.wallet, "the leader's proxy wallet";
+        value_usd: decimal or null = names::decimal(e.value_usd), "cash and positions";
+        holdings: text = &*words::json(&e.holdings)?, "instruments' numbers and quantity mantissas, as JSON";
+        taken_at: time or null = names::time(e.taken_at), "when the snapshot was taken; null beyond 2262-04-11";
+    }
+    TradingDay(e), "one day of an exchange's calendar" {
+        calendar: text = &*e.calendar, "the calendar";
+        day: decimal = names::whole(e.day), "the local date, in days since 1970-01-01";
+        utc_offset_s: decimal = names::whole(e.utc_offset_s), "local time minus UTC, in seconds";
+        opens_at: time or null = names::time(e.opens_at), "first instant of regular trading; null beyond 2262-04-11";
+        closes_at: time or null = names::time(e.closes_at), "first instant after it; null beyond 2262-04-11";
+    }
+    DailyBar(e), "a day's bar from a data provider" {
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        day: decimal = names::whole(e.day), "the local date, in days since 1970-01-01";
+        open: decimal = names.price(e.instrument, e.open)?, "first price";
+        high: decimal = names.price(e.instrument, e.high)?, "highest price";
+        low: decimal = names.price(e.instrument, e.low)?, "lowest price";
+        close: decimal = names.price(e.instrument, e.close)?, "last price";
+        volume: decimal = names.qty(e.instrument, e.volume)?, "traded quantity";
+    }
+    IntentReceived(e), "an order intent from outside" {
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        key: text = &*e.key, "the sender's idempotency key";
+        side: text = words::side(e.side), "`buy` or `sell`";
+        order_type: text = words::order_type(e.order_type), "`limit`, `market` or `stop`";
+        price: decimal = names.price(e.instrument, e.price)?, "limit or trigger price; 0 for a market order";
+        qty: decimal = names.qty(e.instrument, e.qty)?, "quantity";
+        stop_loss: decimal or null = e.stop_loss.map(|p| names.price(e.instrument, p)).transpose()?, "stop-loss of the bracket";
+        target: decimal or null = e.target.map(|p| names.price(e.instrument, p)).transpose()?, "target of the bracket";
+        replaces: text or null = e.replaces.as_deref(), "key of the intent that this one corrects";
+        client_tag: text = &*e.client_tag, "what the sender calls it";
+    }
+    IntentPromoted(e), "an intent's release for sending" {
+        key: text = &*e.key, "which";
+        operator: text = &*e.operator, "by whom";
+    }
+    VenueHealth(e), "how a venue's connection does" {
+        venue: text = &*e.venue, "the venue";
+        latency_ms: u32 = e.latency_ms, "round trip, 95th percentile";
+        errors_per_million: u32 = e.errors_per_million, "failed requests per million";
+    }
+    ClockDrift(e), "how far our clock is off" {
+        drift_ms: decimal = names::whole(e.drift_ms), "our clock minus the reference";
+    }
+    GateChanged(e), "another gate stops a candidate now, or none does any more" {
+        strategy: text = names.strategy(e.strategy)?, "the strategy's id";
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        candidate: u32 = e.candidate, "the strategy's number of the candidate";
+        gate: text or null = e.gate.as_deref(), "the first gate that stops it; null when it passes them all";
+        value: decimal or null = names::decimal(e.value), "what the gate saw; null if that needs more than 20 digits before or 18 after the point";
+        value_text: text = &*e.value.to_string(), "what the gate saw, always exact";
+        limit: decimal or null = names::decimal(e.limit), "what the gate allows; null as `value`";
+        limit_text: text = &*e.limit.to_string(), "what the gate allows, always exact";
+    }
+    ParentChanged(e), "a multi-leg order's state changed" {
+        strategy: text = names.strategy(e.strategy)?, "the strategy's id";
+        parent: u64 = e.parent, "its number";
+        state: text = &*words::of(&e.state)?, "`leg1_sent`, `leg1_filled`, `leg2_sent`, `hedged`, `single_leg`, `unwinding`, `closed`, `reconcile`";
+        first_order: u64 or null = e.first_order.map(|order| order.0), "first leg's order";
+        second_order: u64 or null = e.second_order.map(|order| order.0), "second leg's order";
+        first_filled: decimal = names::whole(e.first_filled.0), "filled of the first leg, in units of its last decimal";
+        second_filled: decimal = names::whole(e.second_filled.0), "filled of the second leg, in units of its last decimal";
+    }
+    AlarmRaised(e), "somebody should look" {
+        strategy: text = names.strategy(e.strategy)?, "the strategy's id";
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        alarm: text = &*words::of(&e.alarm)?, "`single_leg`, `reconcile`, `diverged`, `rules_changed`, `abnormal_spread`, ...";
+        value: decimal or null = names::decimal(e.value), "how much is at stake or off, in the alarm's own measure";
+    }
+    LimitWarned(e), "a limit is nearly used up" {
+        strategy: text = names.strategy(e.strategy)?, "the strategy's id";
+        scope: text = &*words::of(&e.scope)?, "`total`, `venue`, `strategy` or `instrument`";
+        whose: u32 = e.whose, "the number of the venue, strategy or instrument; 0 for all";
+        gate: text = e.gate.name(), "which limit";
+        value: decimal or null = names::decimal(e.value), "what the gate saw; null if that needs more than 20 digits before or 18 after the point";
+        value_text: text = &*e.value.to_string(), "what the gate saw, always exact";
+        limit: decimal or null = names::decimal(e.limit), "what the gate allows; null as `value`";
+        limit_text: text = &*e.limit.to_string(), "what the gate allows, always exact";
+    }
+    DayRolled(e), "a UTC day began" {
+        day: u32 = e.day, "days since 1970-01-01";
+    }
+    SignalRaised(e), "a trading signal" {
+        strategy: text = names.strategy(e.strategy)?, "the strategy's id";
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        detector: text = &*e.detector, "the detector with its version";
+        side: text = words::side(e.side), "`buy` or `sell`";
+        entry: decimal = names.price(e.instrument, e.entry)?, "entry price";
+        stop_loss: decimal = names.price(e.instrument, e.stop_loss)?, "stop-loss; 0 where there is none";
+        target: decimal = names.price(e.instrument, e.target)?, "target; 0 where there is none";
+        qty: decimal = names.qty(e.instrument, e.qty)?, "quantity";
+    }
+    IntentChanged(e), "an order intent's state changed" {
+        strategy: text = names.strategy(e.strategy)?, "the strategy's id";
+        key: text = &*e.key, "its key";
+        state: text = &*words::of(&e.state)?, "`pending`, `planned`, `ready`, `sent`, `duplicate`, `refused` or `replaced`";
+        order: u64 or null = e.order.map(|order| order.0), "its order, once one went out";
+        reason: text or null = e.reason.as_deref(), "why it was refused";
+    }
 }
 
 /// The levels of an update as they stand in the frame: bids, then asks, each with its place on its side.
@@ -328,6 +514,39 @@ fn levels<'a>(update: &BookUpdate<'a>) -> impl Iterator<Item = (Side, u32, &'a L
             .map(move |(place, level)| (side, place, level))
     };
     of(Side::Buy, update.bids).chain(of(Side::Sell, update.asks))
+}
+
+/// The ticks of rules with more than one, in one text.
+fn bands(names: &Names, rules: &TradingRules) -> Result<Option<String>, RowError> {
+    let text = |band: &TickBand| {
+        let from = Money(names.price(rules.instrument, band.from)?);
+        let tick = Money(names.price(rules.instrument, band.tick)?);
+        Ok(format!("{from}:{tick}"))
+    };
+    let bands: Result<Vec<String>, RowError> = rules.bands.iter().map(text).collect();
+    let bands = bands?.join(",");
+    Ok((!bands.is_empty()).then_some(bands))
+}
+
+fn exponent(formula: &FeeFormula) -> Option<u32> {
+    match formula {
+        FeeFormula::Probability { exponent, .. } => Some((*exponent).into()),
+        FeeFormula::Notional { .. } | FeeFormula::PerUnit { .. } => None,
+    }
+}
+
+fn minimum(formula: &FeeFormula) -> Option<String> {
+    match formula {
+        FeeFormula::PerUnit { minimum, .. } => Some(minimum.to_string()),
+        FeeFormula::Notional { .. } | FeeFormula::Probability { .. } => None,
+    }
+}
+
+fn maximum(formula: &FeeFormula) -> Option<String> {
+    match formula {
+        FeeFormula::PerUnit { maximum, .. } => Some(maximum.to_string()),
+        FeeFormula::Notional { .. } | FeeFormula::Probability { .. } => None,
+    }
 }
 
 /// The price of a side of a quote, if there is anything to have at it.
@@ -349,7 +568,7 @@ fn limit_price(
     instrument: InstrumentId,
 ) -> Result<Option<i128>, RowError> {
     match order_type {
-        OrderType::Limit => names.price(instrument, price).map(Some),
+        OrderType::Limit | OrderType::Stop => names.price(instrument, price).map(Some),
         OrderType::Market => Ok(None),
     }
 }
@@ -357,13 +576,13 @@ fn limit_price(
 const fn halted(reason: HaltReason) -> Option<StrategyId> {
     match reason {
         HaltReason::DailyLoss { strategy } => Some(strategy),
-        HaltReason::Operator | HaltReason::IllegalMove { .. } => None,
+        HaltReason::Operator | HaltReason::ClockDrift | HaltReason::IllegalMove { .. } => None,
     }
 }
 
 const fn moved(reason: HaltReason) -> Option<OrderId> {
     match reason {
         HaltReason::IllegalMove { order } => Some(order),
-        HaltReason::Operator | HaltReason::DailyLoss { .. } => None,
+        HaltReason::Operator | HaltReason::ClockDrift | HaltReason::DailyLoss { .. } => None,
     }
 }

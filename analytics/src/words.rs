@@ -1,11 +1,27 @@
 //! The tape's words for its enumerations; a test holds them against what the frames' own encoding says.
+use crate::error::RowError;
 use onetape_engine::event::{
     Aggressor, Feed, FeedCondition, InstrumentType, Liquidity, OperatorAction, StaleReason,
     TradingStatus, VenueReason,
 };
-use onetape_engine::fees::{FeeFormula, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, RoundingMode};
 use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::risk::HaltReason;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The word that the tape's own encoding has for a value.
+pub(crate) fn of(value: &impl Serialize) -> Result<String, RowError> {
+    Ok(match serde_json::to_value(value)? {
+        Value::String(word) => word,
+        other => other.to_string(),
+    })
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, RowError> {
+    Ok(serde_json::to_string(value)?)
+}
 
 pub(crate) const fn side(side: Side) -> &'static str {
     match side {
@@ -18,6 +34,7 @@ pub(crate) const fn order_type(order_type: OrderType) -> &'static str {
     match order_type {
         OrderType::Limit => "limit",
         OrderType::Market => "market",
+        OrderType::Stop => "stop",
     }
 }
 
@@ -43,6 +60,7 @@ pub(crate) const fn venue_reason(reason: VenueReason) -> &'static str {
         VenueReason::WouldTake => "would_take",
         VenueReason::MarketNotOpen => "market_not_open",
         VenueReason::Seeded => "seeded",
+        VenueReason::Lost => "lost",
         VenueReason::Rules => "rules",
         VenueReason::Resolved => "resolved",
         VenueReason::Other => "other",
@@ -91,6 +109,8 @@ pub(crate) const fn stale_reason(condition: &FeedCondition) -> Option<&'static s
             StaleReason::BadLevel => "bad_level",
             StaleReason::Disconnected => "disconnected",
             StaleReason::Silent => "silent",
+            StaleReason::OffGrid => "off_grid",
+            StaleReason::OutOfBounds => "out_of_bounds",
         }),
     }
 }
@@ -121,6 +141,15 @@ pub(crate) const fn fee_formula(formula: &FeeFormula) -> &'static str {
     match formula {
         FeeFormula::Notional { .. } => "notional",
         FeeFormula::Probability { .. } => "probability",
+        FeeFormula::PerUnit { .. } => "per_unit",
+    }
+}
+
+pub(crate) const fn fee_accrual(accrual: FeeAccrual) -> &'static str {
+    match accrual {
+        FeeAccrual::PerFill => "per_fill",
+        FeeAccrual::PerOrder => "per_order",
+        FeeAccrual::KalshiRebate => "kalshi_rebate",
     }
 }
 
@@ -135,6 +164,7 @@ pub(crate) const fn rounding_mode(mode: RoundingMode) -> &'static str {
 pub(crate) const fn halt_reason(reason: HaltReason) -> &'static str {
     match reason {
         HaltReason::Operator => "operator",
+        HaltReason::ClockDrift => "clock_drift",
         HaltReason::DailyLoss { .. } => "daily_loss",
         HaltReason::IllegalMove { .. } => "illegal_move",
     }
@@ -166,7 +196,10 @@ mod tests {
         }
         use VenueReason::*;
         check(&[Side::Buy, Side::Sell], side);
-        check(&[OrderType::Limit, OrderType::Market], order_type);
+        check(
+            &[OrderType::Limit, OrderType::Market, OrderType::Stop],
+            order_type,
+        );
         check(
             &[
                 TimeInForce::GoodTillCancel,
@@ -183,6 +216,7 @@ mod tests {
                 WouldTake,
                 MarketNotOpen,
                 Seeded,
+                Lost,
                 Rules,
                 Resolved,
                 Other,
@@ -211,12 +245,21 @@ mod tests {
             &[RoundingMode::Up, RoundingMode::Down, RoundingMode::Nearest],
             rounding_mode,
         );
+        check(
+            &[
+                FeeAccrual::PerFill,
+                FeeAccrual::PerOrder,
+                FeeAccrual::KalshiRebate,
+            ],
+            fee_accrual,
+        );
         let daily_loss = HaltReason::DailyLoss {
             strategy: StrategyId(0),
         };
         check(
             &[
                 HaltReason::Operator,
+                HaltReason::ClockDrift,
                 daily_loss,
                 HaltReason::IllegalMove { order: OrderId(0) },
             ],
@@ -226,8 +269,13 @@ mod tests {
             assert_eq!(operator_action(&action), encoded(&action));
         }
         for formula in [
-            FeeFormula::Notional { rate: Decimal::ONE },
-            FeeFormula::Probability { rate: Decimal::ONE },
+            FeeFormula::notional(Decimal::ONE),
+            FeeFormula::probability(Decimal::ONE),
+            FeeFormula::PerUnit {
+                rate: Decimal::ONE,
+                minimum: Decimal::ONE,
+                maximum: Decimal::ONE,
+            },
         ] {
             assert_eq!(fee_formula(&formula), encoded(&formula));
         }
@@ -241,6 +289,8 @@ mod tests {
             StaleReason::BadLevel,
             StaleReason::Disconnected,
             StaleReason::Silent,
+            StaleReason::OffGrid,
+            StaleReason::OutOfBounds,
         ];
         for reason in reasons {
             let stale = FeedCondition::Stale(reason.clone());

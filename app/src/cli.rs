@@ -43,6 +43,8 @@ pub(crate) enum Verb {
     Verify(Verify),
     /// Rebuild the state that a tape leads to, without deciding anything
     Recover(Journal),
+    /// Show why something was traded, or was not: every gate with value, limit and distance
+    Why(Why),
     /// Show what a tape holds: segments, ranges, counts, gaps, hashes
     Info(Journal),
     /// Show a tape's frames, or follow them as they are written
@@ -178,6 +180,28 @@ pub(crate) struct Verify {
     /// Verify with another parameter, to see where the run would first differ
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "question", required = true, args = ["order", "seq", "instrument", "last_skipped"])]
+pub(crate) struct Why {
+    /// The journal
+    pub(crate) dir: PathBuf,
+    /// An order, by the sequence that decided or denied it
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) order: Option<u64>,
+    /// Any frame
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "order")]
+    pub(crate) seq: Option<u64>,
+    /// What was made of this instrument, with --at
+    #[arg(long, value_name = "VENUE:SYMBOL", requires = "at", conflicts_with_all = ["order", "seq"])]
+    pub(crate) instrument: Option<String>,
+    /// The time of the question: 2026-01-05T14:30:00Z, or UTC ns
+    #[arg(long, value_name = "TIME", requires = "instrument")]
+    pub(crate) at: Option<String>,
+    /// The last candidate that a gate stopped
+    #[arg(long, conflicts_with_all = ["order", "seq", "instrument"])]
+    pub(crate) last_skipped: bool,
 }
 
 #[derive(Debug, Args)]

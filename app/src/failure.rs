@@ -132,7 +132,7 @@ impl From<onetape_backtest::Error> for Failure {
             E::Journal(journal) => journal.into(),
             E::Config(why) => Failure::new(Exit::Config, why),
             E::SameJournal { .. } => Failure::new(Exit::Usage, error),
-            E::Core { .. } | E::NoInputs { .. } | E::OtherRun { .. } => {
+            E::Core { .. } | E::NoInputs { .. } | E::OtherRun { .. } | E::NoAnswer { .. } => {
                 Failure::new(Exit::Data, error)
             }
         }

@@ -186,7 +186,7 @@ impl Names {
     }
 
     fn name_fields(&self, fields: &mut Map<String, Value>, decimals: Option<Decimals>) {
-        const PRICES: [&str; 14] = [
+        const PRICES: [&str; 16] = [
             "stop_loss",
             "target",
             "entry",
@@ -201,6 +201,8 @@ impl Names {
             "min_price",
             "max_price",
             "settlement_price",
+            "from",
+            "tick",
         ];
         const QTYS: [&str; 6] = ["qty", "bid_qty", "ask_qty", "volume", "lot_size", "min_qty"];
         for (key, value) in fields.iter_mut() {
@@ -233,6 +235,10 @@ impl Names {
                     if let Some(mantissa) = number.as_i64() {
                         *value = Value::String(qty_text(mantissa, decimals));
                     }
+                }
+                ("bands", Value::Array(bands)) => {
+                    let bands = bands.iter_mut().filter_map(Value::as_object_mut);
+                    bands.for_each(|band| self.name_fields(band, decimals));
                 }
                 ("fill", Value::Object(fill)) => self.name_fields(fill, decimals),
                 _ => {}

@@ -21,6 +21,14 @@ pub enum Error {
     /// The strategies or limits can't work.
     #[error("{0}")]
     Config(String),
+    /// A question that the journal has no answer to.
+    #[error("{}: {why}", journal.display())]
+    NoAnswer {
+        /// The journal.
+        journal: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// There is nothing to replay.
     #[error("{} holds no inputs; fill it with 'onetape import' or 'onetape generate' first", journal.display())]
     NoInputs {

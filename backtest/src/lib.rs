@@ -10,9 +10,10 @@ pub mod recover;
 mod replay;
 mod summary;
 mod verify;
+pub mod why;
 
 pub use error::Error;
 pub use journal_sink::JournalSink;
 pub use replay::{BacktestOptions, Progress, backtest};
-pub use summary::{GateCount, PositionResult, StrategyResult, Summary};
+pub use summary::{GateCount, PaperVenue, PositionResult, StrategyResult, Summary};
 pub use verify::{Difference, FieldDifference, Verification, verify};

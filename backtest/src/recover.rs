@@ -88,17 +88,30 @@ impl Recovered {
     }
 }
 
-/// Recovers the state of a journal.
+/// Where folding begins.
+pub(crate) struct Base {
+    /// At the frame after the snapshot, or at the first.
+    pub(crate) reader: Reader,
+    pub(crate) sequencer: Sequencer<NullSink>,
+    snapshot: Option<u64>,
+    refused_snapshots: Vec<(u64, String)>,
+}
+
+/// The newest snapshot at or before a sequence that can be used, or the empty state.
 ///
 /// # Errors
-/// [`Error`]: damage, or frames that can't follow each other.
-pub fn recover(journal: &Path) -> Result<Recovered, Error> {
+/// [`Error`] when the journal does not read.
+pub(crate) fn base(journal: &Path, up_to: u64) -> Result<Base, Error> {
     let mut reader = Reader::open(journal)?;
     let mut refused_snapshots = Vec::new();
     let mut base = None;
     let mut known = snapshot::list(journal)?;
     known.sort_unstable();
-    for sequence in known.into_iter().rev() {
+    for sequence in known
+        .into_iter()
+        .rev()
+        .filter(|sequence| *sequence <= up_to)
+    {
         let restored = snapshot::read(journal, sequence)
             .map_err(|e| e.to_string())
             .and_then(|bytes| {
@@ -124,13 +137,32 @@ pub fn recover(journal: &Path) -> Result<Recovered, Error> {
         }
     }
     let snapshot = base.as_ref().map(|(sequence, _)| *sequence);
-    let mut sequencer = match base {
+    let sequencer = match base {
         Some((_, sequencer)) => sequencer,
         None => {
             reader = Reader::open(journal)?;
             Sequencer::new(NullSink)
         }
     };
+    Ok(Base {
+        reader,
+        sequencer,
+        snapshot,
+        refused_snapshots,
+    })
+}
+
+/// Recovers the state of a journal.
+///
+/// # Errors
+/// [`Error`]: damage, or frames that can't follow each other.
+pub fn recover(journal: &Path) -> Result<Recovered, Error> {
+    let Base {
+        mut reader,
+        mut sequencer,
+        snapshot,
+        refused_snapshots,
+    } = base(journal, u64::MAX)?;
     let (mut step, mut folded, mut ended) = (Vec::new(), 0, false);
     while let Some(frame) = reader.next()? {
         folded += 1;

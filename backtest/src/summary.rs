@@ -2,9 +2,10 @@
 use crate::error::Error;
 use onetape_engine::number::Money;
 use onetape_engine::sequencer::{Sequencer, Sink};
-use onetape_engine::session::{PaperConfig, StrategyConfig};
+use onetape_engine::session::{PaperVenueConfig, StrategyConfig};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Figures of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -43,10 +44,20 @@ pub struct Summary {
     pub positions: Vec<PositionResult>,
     /// What a reader should know, such as a strategy whose instrument the tape does not have.
     pub warnings: Vec<String>,
-    /// How the paper venue behaved.
-    pub paper: PaperConfig,
+    /// How the paper venue behaved, for each venue on the tape.
+    pub paper: Vec<PaperVenue>,
     /// BLAKE3 of market and desk at the end.
     pub state_hash: String,
+}
+
+/// How the paper venue behaved for one venue.
+#[derive(Clone, Debug, Serialize)]
+pub struct PaperVenue {
+    /// The venue.
+    pub venue: String,
+    /// Its latency, queue model and rates.
+    #[serde(flatten)]
+    pub config: PaperVenueConfig,
 }
 
 /// How often a gate stopped an order.
@@ -188,6 +199,11 @@ impl Summary {
             ))
         };
         let warnings = desk.config().strategies.iter().filter_map(warn).collect();
+        let venues: BTreeSet<&str> = market
+            .instruments()
+            .iter()
+            .map(|i| i.definition.venue.as_str())
+            .collect();
         let stats = desk.stats();
         Ok(Self {
             warnings,
@@ -218,7 +234,13 @@ impl Summary {
                 .collect(),
             results,
             positions,
-            paper: desk.config().paper.clone(),
+            paper: venues
+                .into_iter()
+                .map(|venue| PaperVenue {
+                    venue: venue.to_owned(),
+                    config: desk.config().paper.for_venue(venue),
+                })
+                .collect(),
             state_hash,
         })
     }

@@ -56,8 +56,7 @@ pub struct Price(pub i64);
 pub struct Qty(pub i64);
 
 /// An exact amount of one currency, in units of 1e-18. Decimal text where people read it, an integer on the tape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Money(pub i128);
 
 /// Why a number could not be carried over exactly.
@@ -326,6 +325,17 @@ impl Serialize for Money {
             serializer.collect_str(self)
         } else {
             serializer.serialize_i128(self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let decimal = <Decimal as Deserialize>::deserialize(deserializer)?;
+            Money::from_decimal(decimal).map_err(serde::de::Error::custom)
+        } else {
+            i128::deserialize(deserializer).map(Money)
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Orders: their attributes, their states and the table of legal moves.
+use crate::fees::OrderFees;
 use crate::id::{InstrumentId, OrderId, StrategyId};
 use crate::number::{Price, Qty};
 use crate::time::Nanos;
@@ -187,6 +188,9 @@ pub struct Order {
     /// What the strategy calls it.
     #[serde(default)]
     pub tag: u64,
+    /// What its fills cost so far, where the fee schedule looks at orders as a whole.
+    #[serde(default)]
+    pub fees: OrderFees,
 }
 
 impl Order {

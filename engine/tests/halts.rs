@@ -160,3 +160,59 @@ fn an_order_that_was_unknown_for_a_while_rests_once() {
     assert_eq!(rig.fills().len(), 1);
     assert!(halts(&rig).is_empty());
 }
+
+/// A halt takes back the quotes that could add risk; what reduces a position stays, and is placed again only after.
+#[test]
+fn a_halt_takes_back_entries_and_leaves_exits() {
+    let mut rig = Rig::new(quiet_session());
+    rig.quote(NOON, (9_990, 10_000), (10_010, 10_000));
+    let rests = TimeInForce::GoodTillCancel;
+    let bought = rig.limit(NOON, Side::Buy, rests, 10_010, 1_000);
+    rig.heartbeat(NOON + 2 * MS);
+    let entry = rig.limit(NOON + 3 * MS, Side::Buy, rests, 9_900, 1_000);
+    let exit = rig.limit(NOON + 3 * MS, Side::Sell, rests, 10_100, 1_000);
+    rig.heartbeat(NOON + 5 * MS);
+    let note = "test".to_owned();
+    let action = OperatorAction::Halt;
+    rig.input(
+        NOON + 6 * MS,
+        &Event::OperatorCommand(Box::new(OperatorCommand { action, note })),
+    );
+    rig.heartbeat(NOON + 8 * MS);
+    let working: Vec<OrderId> = rig.sequencer.desk().orders().iter().map(|o| o.id).collect();
+    assert_eq!(working, [exit]);
+    assert!(bought < entry);
+}
+
+#[test]
+fn a_clock_that_is_off_halts_until_it_is_right() {
+    let mut rig = Rig::new(quiet_session());
+    for (step, drift_ms) in [900, -1_000, 2_000, 999, 0].into_iter().enumerate() {
+        rig.input(
+            NOON + step as u64 * MS,
+            &Event::ClockDrift(onetape_engine::event::ClockDrift { drift_ms }),
+        );
+    }
+    let reason = HaltReason::ClockDrift;
+    assert_eq!(
+        halts(&rig),
+        [(NOON + MS, reason, true), (NOON + 3 * MS, reason, false)]
+    );
+}
+
+/// Days turn by a timer on the tape, also when nothing happens for days.
+#[test]
+fn every_utc_midnight_is_a_frame() {
+    let mut rig = Rig::new(quiet_session());
+    rig.heartbeat(NOON + 2 * DAY_NS);
+    let days: Vec<(u64, u32)> = rig
+        .events()
+        .into_iter()
+        .filter_map(|(at, event)| match event {
+            Event::DayRolled(rolled) => Some((at, rolled.day)),
+            _ => None,
+        })
+        .collect();
+    let midnight = NOON + DAY_NS / 2;
+    assert_eq!(days, [(midnight, 20_001), (midnight + DAY_NS, 20_002)]);
+}

@@ -348,7 +348,9 @@ fn a_hedge_of_nothing_is_an_entry() {
     };
     let check = |proposal: &_| {
         let now = Nanos(NOON + 10 * S);
-        onetape_engine::risk::check(desk, rig.sequencer.market(), now, StrategyId(0), proposal)
+        let market = rig.sequencer.market();
+        let near = &mut Vec::new();
+        onetape_engine::risk::check(desk, market, now, StrategyId(0), proposal, near)
             .unwrap()
             .map_err(|denial| denial.gate)
     };

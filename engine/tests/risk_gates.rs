@@ -1,15 +1,16 @@
 //! Each gate blocks where it should, with the value and the limit that the tape will show, and exits pass the gates that
 //! guard new risk. One order is the yardstick: buy 1 of X at 100.01, which every gate lets through.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod common;
-use common::{MS, NOON, Rig, X, fees, instrument, quiet_session, rules, silent};
+use common::{MS, NOON, Rig, X, ema, fees, instrument, quiet_session, rules, silent};
 use onetape_engine::event::{
-    Event, ExecutionReport, HaltChanged, MarketStatus, OrderDecided, TradingRules, TradingStatus,
+    Event, ExecutionReport, HaltChanged, InstrumentType, MarketStatus, OrderDecided, TickBand,
+    TradingRules, TradingStatus,
 };
 use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
-use onetape_engine::number::{Money, Price, Qty};
+use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
-use onetape_engine::risk::{Denial, Gate, HaltReason, Limits, Proposal, check};
+use onetape_engine::risk::{Denial, Gate, HaltReason, Limits, Proposal, check, explain};
 use onetape_engine::session::SessionConfig;
 use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
@@ -74,7 +75,7 @@ fn limited(edit: impl FnOnce(&mut Limits)) -> Rig {
 
 fn asked(rig: &Rig, strategy: StrategyId, order: &Proposal, at: u64) -> Result<(), Denial> {
     let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
-    check(desk, market, Nanos(at), strategy, order).unwrap()
+    check(desk, market, Nanos(at), strategy, order, &mut Vec::new()).unwrap()
 }
 
 fn ask(rig: &Rig, order: &Proposal) -> Result<(), Denial> {
@@ -108,12 +109,13 @@ fn work(rig: &mut Rig, at: u64, strategy: StrategyId, order: &Proposal) -> Order
 
 /// Lets a strategy hold `qty` thousandths, bought or sold at the quote.
 fn hold(rig: &mut Rig, strategy: StrategyId, instrument: InstrumentId, qty: i64) {
+    let price = if qty > 0 { 10_001 } else { 9_999 };
+    take(rig, strategy, instrument, qty, price);
+}
+
+fn take(rig: &mut Rig, strategy: StrategyId, instrument: InstrumentId, qty: i64, price: i64) {
     let at = rig.sequencer.last_stamp().0;
-    let (side, price) = if qty > 0 {
-        (Side::Buy, 10_001)
-    } else {
-        (Side::Sell, 9_999)
-    };
+    let side = if qty > 0 { Side::Buy } else { Side::Sell };
     work(
         rig,
         at,
@@ -185,8 +187,17 @@ fn fresh_data_neither_old_nor_crossed_data_trades() {
     assert_eq!(ask(&rig, &yardstick()), Ok(()));
     let late = asked(&rig, ME, &yardstick(), NOW + MS);
     assert_eq!(late, denied(Gate::FreshData, "6", "5"));
-    rig.quote(NOON, (10_001, 1), (10_001, 1));
+    // An exit can't wait for the next quote; without any live data it has no price to be held against.
+    hold(&mut rig, ME, X, 1_000);
+    let late = |order: &Proposal| asked(&rig, ME, order, NOON + 100 * MS);
+    assert_eq!(late(&exit()), Ok(()));
+    let more = limit(X, Side::Sell, 9_999, 1_001);
+    assert_eq!(late(&more), denied(Gate::FreshData, "100", "5"));
+    let far = limit(X, Side::Sell, 9_000, 1_000);
+    assert_eq!(late(&far).unwrap_err().gate, Gate::PriceCollar);
+    rig.quote(NOON + MS, (10_001, 1), (10_001, 1));
     assert_eq!(ask(&rig, &yardstick()), denied(Gate::FreshData, "0", "1"));
+    assert_eq!(ask(&rig, &exit()), denied(Gate::FreshData, "0", "1"));
 }
 
 fn with_rules(edit: impl FnOnce(&mut TradingRules)) -> Rig {
@@ -211,6 +222,25 @@ fn price_grid_prices_lie_on_the_tick_and_within_bounds() {
     assert_eq!(ask(&rig, &market(Side::Buy, 1_000)), Ok(()));
 }
 
+/// 0.05 below 100, 0.1 from there on: the limit is the tick of the price's own band.
+#[test]
+fn price_grid_the_tick_is_that_of_the_band() {
+    let rig = with_rules(|rules| {
+        rules.tick_size = Price(5);
+        rules.bands = vec![TickBand {
+            from: Price(10_000),
+            tick: Price(10),
+        }];
+    });
+    let at = |price| ask(&rig, &limit(X, Side::Buy, price, 1_000));
+    assert_eq!(
+        (at(9_995), at(10_000), at(10_010)),
+        (Ok(()), Ok(()), Ok(()))
+    );
+    assert_eq!(at(9_996), denied(Gate::PriceGrid, "99.96", "0.05"));
+    assert_eq!(at(10_005), denied(Gate::PriceGrid, "100.05", "0.10"));
+}
+
 #[test]
 fn qty_grid_quantities_are_whole_lots_above_the_minimum() {
     let rig = with_rules(|rules| (rules.lot_size, rules.min_qty) = (Qty(100), Qty(500)));
@@ -231,6 +261,41 @@ fn min_notional_price_times_quantity_has_a_minimum() {
     // A market order is worth what it would hit: 0.499 x 100.01.
     let small = ask(&rig, &market(Side::Buy, 499));
     assert_eq!(small, denied(Gate::MinNotional, "49.90499", "50"));
+}
+
+/// Where there are no short positions, a sale needs what is held and not yet promised: 2 held, 1.5 on sale, 0.5 free.
+#[test]
+fn inventory_what_is_not_held_is_not_sold_where_it_has_to_be() {
+    let mut rig = with_rules(|rules| rules.allows_short = false);
+    let sell = |qty| limit(X, Side::Sell, 9_999, qty);
+    assert_eq!(ask(&rig, &sell(1)), denied(Gate::Inventory, "0.001", "0"));
+    assert_eq!(ask(&rig, &yardstick()), Ok(()));
+    hold(&mut rig, ME, X, 2_000);
+    assert_eq!(ask(&rig, &sell(2_000)), Ok(()));
+    assert_eq!(
+        ask(&rig, &sell(2_001)),
+        denied(Gate::Inventory, "2.001", "2")
+    );
+    let on_sale = limit(X, Side::Sell, 11_000, 1_500);
+    let order = work(&mut rig, NOON + MS, ME, &on_sale);
+    assert_eq!(ask(&rig, &sell(500)), Ok(()));
+    assert_eq!(
+        ask(&rig, &sell(501)),
+        denied(Gate::Inventory, "0.501", "0.5")
+    );
+    // What another strategy holds is not ours to sell, and a cancel that is under way may still be filled.
+    let other = asked(&rig, OTHER, &sell(1), NOW);
+    assert_eq!(other, denied(Gate::Inventory, "0.001", "0"));
+    rig.cancel(NOON + MS, order);
+    assert_eq!(
+        ask(&rig, &sell(501)),
+        denied(Gate::Inventory, "0.501", "0.5")
+    );
+    rig.heartbeat(NOON + 3 * MS);
+    assert_eq!(ask(&rig, &sell(2_000)), Ok(()));
+    // Where one may be short, so may this order.
+    let elsewhere = limit(InstrumentId(1), Side::Sell, 9_999, 1);
+    assert_eq!(ask(&rig, &elsewhere), Ok(()));
 }
 
 /// 102.02 is 201 bps through an ask of 100.01, and 97.98 is 201 bps through a bid of 99.99, rounded down both.
@@ -255,6 +320,15 @@ fn duplicate_the_same_order_does_not_go_out_again_within_the_window() {
     assert_eq!(ask(&rig, &exit()), Ok(()));
     assert_eq!(asked(&rig, OTHER, &yardstick(), NOW), Ok(()));
     assert_eq!(asked(&rig, ME, &yardstick(), NOON + 100 * MS), Ok(()));
+    // An exit may be sent again: what works counts against what is held, so no further one sells too much.
+    rig.heartbeat(NOON + MS);
+    let at = rig.sequencer.last_stamp().0;
+    work(&mut rig, at, ME, &limit(X, Side::Sell, 11_000, 400));
+    let again = limit(X, Side::Sell, 11_000, 400);
+    assert_eq!(asked(&rig, ME, &again, at), Ok(()));
+    work(&mut rig, at, ME, &again);
+    let third = asked(&rig, ME, &again, at);
+    assert_eq!(third, denied(Gate::Duplicate, "0", "100"));
 }
 
 #[test]
@@ -329,6 +403,7 @@ fn order_notional_is_limited() {
         Nanos(NOW),
         ME,
         &market(Side::Buy, i64::MAX),
+        &mut Vec::new(),
     );
     assert_eq!(absurd.unwrap().unwrap_err().gate, Gate::OrderNotional);
 }
@@ -458,6 +533,76 @@ fn gross_notional_counts_positions_and_working_orders_at_the_mark() {
     }
 }
 
+/// Instrument 3: a contract with cents and whole counts, quoted 0.89 to 0.91.
+fn contract(edit: impl FnOnce(&mut Limits)) -> (Rig, InstrumentId) {
+    let mut rig = limited(edit);
+    let Event::InstrumentDefined(mut definition) = instrument(3, "paper", "C") else {
+        unreachable!()
+    };
+    definition.instrument_type = InstrumentType::Binary;
+    definition.decimals = Decimals { price: 2, qty: 0 };
+    rig.input(NOON, &Event::InstrumentDefined(definition));
+    let rules = TradingRules {
+        max_price: Price(99),
+        ..rules(3)
+    };
+    rig.input(NOON, &Event::TradingRules(rules));
+    rig.input(NOON, &Event::FeeSchedule(Box::new(fees(3, 0, 0))));
+    rig.quote_of(NOON, 3, (89, 1_000), (91, 1_000));
+    (rig, InstrumentId(3))
+}
+
+/// Selling 100 contracts at 0.90 can lose 10, buying them 90: the limit of 10 holds for both.
+#[test]
+fn order_notional_of_a_contract_sold_is_what_it_can_lose() {
+    let (mut rig, c) = contract(|limits| limits.max_order_notional = Some(Decimal::TEN));
+    assert_eq!(ask(&rig, &limit(c, Side::Sell, 90, 100)), Ok(()));
+    let large = ask(&rig, &limit(c, Side::Sell, 90, 101));
+    assert_eq!(large, denied(Gate::OrderNotional, "10.1", "10"));
+    let buy = ask(&rig, &limit(c, Side::Buy, 90, 100));
+    assert_eq!(buy, denied(Gate::OrderNotional, "90", "10"));
+    // At the bid of 0.89 a market order can lose 0.11 each.
+    let market = Proposal {
+        instrument: c,
+        ..market(Side::Sell, 91)
+    };
+    assert_eq!(
+        ask(&rig, &market),
+        denied(Gate::OrderNotional, "10.01", "10")
+    );
+    // An exit loses nothing.
+    take(&mut rig, ME, c, 1_000, 91);
+    assert_eq!(ask(&rig, &limit(c, Side::Sell, 90, 1_000)), Ok(()));
+}
+
+/// 100 sold at 0.89, to buy back at 0.91: at risk 9. A sale of 100 at 0.95 at work: 5. A buy of 10 at 0.80 at work: 8. The
+/// sale of 20 at 0.90 that is asked for: 2. Together 24.
+#[test]
+fn gross_notional_of_a_contract_counts_what_can_be_lost() {
+    for (most, expected) in [
+        (Decimal::new(24, 0), Ok(())),
+        (
+            Decimal::new(2_399, 2),
+            denied(Gate::GrossNotional, "24", "23.99"),
+        ),
+    ] {
+        let (mut rig, c) = contract(|limits| limits.max_gross_notional = Some(most));
+        take(&mut rig, ME, c, -100, 89);
+        let at = rig.sequencer.last_stamp().0;
+        work(&mut rig, at, ME, &limit(c, Side::Sell, 95, 100));
+        work(&mut rig, at, ME, &limit(c, Side::Buy, 80, 10));
+        assert_eq!(ask(&rig, &limit(c, Side::Sell, 90, 20)), expected);
+    }
+    // 100 held at a bid of 0.89 are worth 89. A working sale of 40 of them opens nothing and counts at its price: 38. The
+    // buy of 10 at 0.90 that is asked for: 9.
+    let (mut rig, c) = contract(|limits| limits.max_gross_notional = Some(Decimal::ONE_HUNDRED));
+    take(&mut rig, ME, c, 100, 91);
+    let at = rig.sequencer.last_stamp().0;
+    work(&mut rig, at, ME, &limit(c, Side::Sell, 95, 40));
+    let buy = limit(c, Side::Buy, 90, 10);
+    assert_eq!(ask(&rig, &buy), denied(Gate::GrossNotional, "136", "100"));
+}
+
 /// Bought 2 at 100.01 for a fee of 0.20002; at a bid of 99.49 the loss is 1.04 + 0.20002 = 1.24002.
 #[test]
 fn daily_loss_is_realised_and_open_loss_with_fees_in_its_scope() {
@@ -538,4 +683,62 @@ fn every_entry_breaker_lets_an_exit_pass() {
             .gate,
         Gate::Halted
     );
+}
+
+/// The gates that `explain` lists are those that `check` asks, with the same verdict.
+#[test]
+fn an_explanation_has_every_gate_and_the_same_first_stop() {
+    let mut config = quiet_session();
+    config.risk.each_strategy.max_position = Some(Decimal::from(5));
+    config.risk.total.max_order_notional = Some(Decimal::from(1_000));
+    let mut rig = Rig::new(config);
+    rig.quote(NOW, (9_990, 10_000), (10_010, 10_000));
+    let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
+    for qty in [1_000, 6_000, 20_000, 0] {
+        let order = limit(X, Side::Buy, 10_010, qty);
+        let rows = explain(desk, market, Nanos(NOW), ME, &order).unwrap();
+        let stop = rows.iter().find(|row| !row.passes);
+        let checked = check(desk, market, Nanos(NOW), ME, &order, &mut Vec::new()).unwrap();
+        match (checked, stop) {
+            (Ok(()), None) => assert!(rows.iter().any(|row| row.gate == "position (strategy)")),
+            (Err(denial), Some(row)) => {
+                assert_eq!(row.gate.split(' ').next(), Some(denial.gate.name()));
+                assert_eq!((row.value, row.limit), (denial.value, denial.limit));
+                assert!(
+                    rows.len() > 10,
+                    "the gates after the first stop are there too"
+                );
+            }
+            other => panic!("{qty}: {other:?}"),
+        }
+    }
+}
+
+/// 80 % of a limit is a warning on the tape, once a day.
+#[test]
+fn a_limit_that_is_nearly_used_up_is_warned_of_once_a_day() {
+    let mut config = SessionConfig {
+        strategies: vec![ema(
+            "e",
+            r#"{"fast": 1, "slow": 2, "qty": "4", "short": false, "retry_ms": 0}"#,
+        )],
+        ..SessionConfig::default()
+    };
+    config.risk.each_strategy.max_position = Some(Decimal::from(5));
+    let mut rig = Rig::new(config);
+    for step in 0..12 {
+        let price = if step % 2 == 0 { 10_000 } else { 9_990 };
+        rig.quote(NOW + step * 10 * MS, (price, 10_000), (price + 1, 10_000));
+    }
+    let warned: Vec<_> = rig
+        .events()
+        .into_iter()
+        .filter_map(|(_, event)| match event {
+            Event::LimitWarned(warned) => Some((warned.gate, warned.value, warned.limit)),
+            _ => None,
+        })
+        .collect();
+    assert!(rig.sequencer.desk().stats().orders > 2);
+    let (four, five) = (Decimal::from(4), Decimal::from(5));
+    assert_eq!(warned, [(Gate::Position, four, five)]);
 }

@@ -3,7 +3,7 @@
 
 use onetape_backtest::{BacktestOptions, Summary, backtest};
 use onetape_engine::event::*;
-use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
@@ -90,6 +90,8 @@ impl Tape {
             min_notional: Money(0),
             min_price: Price(1),
             max_price: Price(100_000_000_000),
+            bands: Vec::new(),
+            allows_short: true,
         }));
         self.input(&Event::FeeSchedule(Box::new(FeeSchedule {
             instrument,
@@ -101,6 +103,7 @@ impl Tape {
                 mode: RoundingMode::Up,
             },
             source: "assumed".into(),
+            accrual: FeeAccrual::PerFill,
         })));
     }
 }
@@ -284,9 +287,7 @@ pub(crate) fn every_kind(dir: &Path) {
         identity: "f00d".into(),
         generated: false,
     })));
-    let fees = FeeFormula::Probability {
-        rate: Decimal::from_i128_with_scale(7, 20),
-    };
+    let fees = FeeFormula::probability(Decimal::from_i128_with_scale(7, 20));
     tape.define(
         0,
         "kalshi",

@@ -3,6 +3,7 @@ use crate::cli::{Backtest, DurabilityName};
 use crate::failure::{Exit, Failure};
 use crate::{config, output, progress};
 use onetape_backtest::{BacktestOptions, Summary};
+use onetape_engine::session::QueueModel;
 use onetape_journal::{Durability, Options};
 use std::time::{Duration, Instant};
 
@@ -142,16 +143,34 @@ pub(crate) fn text(summary: &Summary) -> String {
     for halt in &summary.halts {
         lines.push(format!("  halted: {halt}"));
     }
-    let paper = summary.paper.default;
-    let mut venues = format!("  paper venue: latency {} us", count(paper.latency_us));
-    for (venue, config) in &summary.paper.venues {
-        venues.push_str(&format!(", {venue} {} us", count(config.latency_us)));
+    if !summary.paper.is_empty() {
+        let rows = summary.paper.iter().map(|paper| {
+            let config = paper.config;
+            let queue = match config.queue {
+                QueueModel::RiskAverse => config.queue.name().to_owned(),
+                QueueModel::PowerProbability => {
+                    format!("{} ^{}", config.queue.name(), config.queue_exponent)
+                }
+            };
+            vec![
+                paper.venue.clone(),
+                queue,
+                count(config.latency_us),
+                count(config.reject_per_million.into()),
+                count(config.unknown_per_million.into()),
+                count(config.unknown_ms),
+            ]
+        });
+        let head = [
+            "paper venue",
+            "queue",
+            "latency us",
+            "rejects per million",
+            "unknown per million",
+            "unknown ms",
+        ];
+        lines.push(format!("\n{}", output::table(&head, 2, rows.collect())));
     }
-    venues.push_str(&format!(
-        ", rejects {} per million, queue risk-averse",
-        paper.reject_per_million
-    ));
-    lines.push(venues);
     lines.push(format!("  state hash {}", summary.state_hash));
     lines.join("\n")
 }

@@ -9,6 +9,7 @@ mod info;
 mod recover;
 mod tail;
 mod verify;
+mod why;
 
 use crate::cli::{Cli, Verb};
 use crate::failure::{Exit, Failure};
@@ -24,6 +25,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Backtest(args) => backtest::run(&args, json),
         Verb::Verify(args) => verify::run(&args, json),
         Verb::Recover(args) => recover::run(&args.dir, json),
+        Verb::Why(args) => why::run(&args, json),
         Verb::Info(args) => info::run(&args.dir, json),
         Verb::Tail(args) => tail::run(&args, json),
         Verb::Export(args) => export::run(&args, json),

@@ -38,8 +38,9 @@ impl Ladder {
         let base = (mid / step - half).max(0) * step;
         let place = |price: i64| ((price - base) / step).clamp(1, BAND as i64 - 2) as usize;
         let margin = levels + 1;
+        // Between bounds the mid leaves room for a level on either side.
         let (low, high) = bounds.map_or((margin, BAND - margin), |(low, high)| {
-            (place(low), place(high))
+            (place(low) + 1, place(high) - 1)
         });
         let mut ladder = Self {
             base,
@@ -61,7 +62,7 @@ impl Ladder {
                 ladder.bids[place] = ladder.random_qty(rng);
             }
             let place = ladder.mid + away;
-            if bounds.map_or(place < BAND, |_| place <= high) {
+            if bounds.map_or(place < BAND, |_| place <= high + 1) {
                 ladder.asks[place] = ladder.random_qty(rng);
             }
         }

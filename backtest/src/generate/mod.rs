@@ -6,6 +6,7 @@ mod ladder;
 pub mod premium;
 mod rng;
 mod scenario;
+mod systems;
 mod venue_market;
 
 pub use scenario::Scenario;

@@ -1,5 +1,6 @@
 //! The kinds of day there are.
 use super::rng::Rng;
+use super::systems;
 use super::venue_market::{Out, Spec, VenueMarket, rate};
 use onetape_engine::event::{Event, InstrumentType, Quote, TradingStatus};
 use onetape_engine::fees::{FeeFormula, RoundingMode};
@@ -17,6 +18,8 @@ pub enum Scenario {
     Mixed,
     /// The same four venues, crossing more often, without breaks.
     Arbitrage,
+    /// The markets and facts of all five systems.
+    Systems,
     /// Best bid and ask of one instrument.
     Quotes,
     /// The worst case for a book: one level an event.
@@ -25,9 +28,10 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every scenario.
-    pub const ALL: [Scenario; 4] = [
+    pub const ALL: [Scenario; 5] = [
         Scenario::Mixed,
         Scenario::Arbitrage,
+        Scenario::Systems,
         Scenario::Quotes,
         Scenario::Depth,
     ];
@@ -37,6 +41,7 @@ impl Scenario {
         match self {
             Scenario::Mixed => "mixed",
             Scenario::Arbitrage => "arbitrage",
+            Scenario::Systems => "systems",
             Scenario::Quotes => "quotes",
             Scenario::Depth => "depth",
         }
@@ -49,6 +54,9 @@ impl Scenario {
                 "Binance, Upbit, Kalshi and Polymarket: drift, crossed markets, gaps, halts, resolution"
             }
             Scenario::Arbitrage => "the same venues, crossing often, without gaps or halts",
+            Scenario::Systems => {
+                "ten markets with pairs, forecasts, leaders, a calendar and intents: all five systems"
+            }
             Scenario::Quotes => "best bid and ask of one instrument, a random walk",
             Scenario::Depth => {
                 "one instrument, one book level or trade an event: the worst case for a book"
@@ -68,6 +76,7 @@ impl Scenario {
         match self {
             Scenario::Mixed => venues(&mut rng, events, true, out),
             Scenario::Arbitrage => venues(&mut rng, events, false, out),
+            Scenario::Systems => systems::play(&mut rng, events, out),
             Scenario::Quotes => quotes(&mut rng, events, out),
             Scenario::Depth => depth(&mut rng, events, out),
         }
@@ -76,7 +85,7 @@ impl Scenario {
 
 const NO_FEE: FeeFormula = FeeFormula::Notional { rate: rate(0, 0) };
 
-const SINGLE: Spec = Spec {
+pub(super) const SINGLE: Spec = Spec {
     venue: "generated",
     symbol: "WALK",
     instrument_type: InstrumentType::Spot,
@@ -96,7 +105,7 @@ const SINGLE: Spec = Spec {
     quotes: true,
 };
 
-const BINANCE_BTC: Spec = Spec {
+pub(super) const BINANCE_BTC: Spec = Spec {
     venue: "binance",
     symbol: "BTCUSDT",
     base: "BTC",
@@ -112,7 +121,7 @@ const BINANCE_BTC: Spec = Spec {
     ..SINGLE
 };
 
-const UPBIT_BTC: Spec = Spec {
+pub(super) const UPBIT_BTC: Spec = Spec {
     venue: "upbit",
     symbol: "KRW-BTC",
     base: "BTC",
@@ -131,7 +140,7 @@ const UPBIT_BTC: Spec = Spec {
     ..BINANCE_BTC
 };
 
-const UPBIT_USDT: Spec = Spec {
+pub(super) const UPBIT_USDT: Spec = Spec {
     symbol: "KRW-USDT",
     base: "USDT",
     decimals: (1, 8),
@@ -143,7 +152,7 @@ const UPBIT_USDT: Spec = Spec {
     ..UPBIT_BTC
 };
 
-const KALSHI: Spec = Spec {
+pub(super) const KALSHI: Spec = Spec {
     venue: "kalshi",
     symbol: "KXBTCD-26JAN0517-T90000",
     instrument_type: InstrumentType::Binary,
@@ -157,32 +166,32 @@ const KALSHI: Spec = Spec {
     bounds: (100, 9_900),
     largest: 2_000,
     levels: 20,
-    fee: FeeFormula::Probability { rate: rate(7, 2) },
+    fee: FeeFormula::probability(rate(7, 2)),
     maker_fee: NO_FEE,
     rounding: (4, RoundingMode::Up),
     quotes: false,
 };
 
-const POLYMARKET: Spec = Spec {
+pub(super) const POLYMARKET: Spec = Spec {
     venue: "polymarket",
     symbol: "btc-above-90k-jan-5-yes",
     quote: "USDC",
     decimals: (4, 2),
     tick: 10,
     step: 100,
-    fee: FeeFormula::Probability { rate: rate(4, 2) },
+    fee: FeeFormula::probability(rate(4, 2)),
     rounding: (5, RoundingMode::Nearest),
     ..KALSHI
 };
 
 /// A clock that spreads `events` over a day, unevenly as markets are.
-struct Clock {
+pub(super) struct Clock {
     now_ns: u64,
     mean_ns: u64,
 }
 
 impl Clock {
-    fn new(events: u64) -> Self {
+    pub(super) fn new(events: u64) -> Self {
         // An hour is left at the end for what closes the day.
         Self {
             now_ns: START_NS,
@@ -190,7 +199,7 @@ impl Clock {
         }
     }
 
-    fn tick(&mut self, rng: &mut Rng) -> u64 {
+    pub(super) fn tick(&mut self, rng: &mut Rng) -> u64 {
         // Bursts: three of four events come within a tenth of the mean, the fourth makes up for them.
         let spread = if rng.once_in(4) {
             self.mean_ns * 37 / 5

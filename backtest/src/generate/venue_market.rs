@@ -6,7 +6,7 @@ use onetape_engine::event::{
     InstrumentDefined, InstrumentType, Level, MarketStatus, Quote, Resolution, StaleReason, Trade,
     TradingRules, TradingStatus,
 };
-use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::InstrumentId;
 use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::Side;
@@ -122,6 +122,8 @@ impl VenueMarket {
                 } else {
                     i64::MAX / 4
                 }),
+                bands: Vec::new(),
+                allows_short: true,
             }),
         )?;
         let (decimals, mode) = spec.rounding;
@@ -134,6 +136,7 @@ impl VenueMarket {
                 taker: spec.fee,
                 rounding: Rounding { decimals, mode },
                 source: "generated".to_owned(),
+                accrual: FeeAccrual::PerFill,
             })),
         )?;
         if spec.levels > 0 {

@@ -90,6 +90,9 @@ pub enum ImportError {
     /// A line that can't be used.
     #[error("{0}; correct the line, or leave such lines out with --lenient")]
     Reject(Reject),
+    /// A fact that can't be used.
+    #[error("{0}; nothing was imported")]
+    Fact(Reject),
     /// Nothing in a file could be used.
     #[error("{}: none of its {lines} lines could be used; the first: {first}", path.display())]
     NothingUsable {

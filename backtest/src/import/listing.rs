@@ -1,7 +1,7 @@
 //! What a recording does not say of an instrument: type, currencies, and fees that are assumed.
 use super::binance;
 use onetape_engine::event::{FeeSchedule, InstrumentType};
-use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::InstrumentId;
 use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
@@ -87,6 +87,7 @@ pub(super) fn fees(
             mode: RoundingMode::Up,
         },
         source: if given { "given" } else { "assumed" }.to_owned(),
+        accrual: FeeAccrual::PerFill,
     })
 }
 

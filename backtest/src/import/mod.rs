@@ -10,6 +10,7 @@ mod binance;
 mod columns;
 mod decoder;
 mod error;
+mod facts;
 mod feed;
 mod grid;
 mod lines;

@@ -1,6 +1,7 @@
 //! The two passes over the files, and the journal between them.
 use super::decoder::Decoder;
 use super::error::{Fault, ImportError, Reject};
+use super::facts::{FactsFile, Known};
 use super::feed::{Lane, OpenFrame, Place, Routed, Stop};
 use super::lines::Lines;
 use super::options::{ImportOptions, Progress};
@@ -8,8 +9,9 @@ use super::report::{FileReport, ImportReport, RejectReport};
 use super::row::Content;
 use super::survey::{Survey, anonymous_fault, read};
 use super::tape::{Existing, Tape};
-use onetape_engine::event::{DataSource, Event, Kind};
+use onetape_engine::event::{DataSource, Event, InstrumentDefined, Kind};
 use onetape_engine::id::InstrumentId;
+use onetape_engine::market::Instrument;
 use onetape_engine::time::Nanos;
 use std::path::PathBuf;
 
@@ -29,12 +31,29 @@ pub fn run(
         return Err(ImportError::NoFiles);
     }
     let existing = Existing::read(&options.journal)?;
+    let (facts, data): (Vec<_>, Vec<_>) = options
+        .files
+        .iter()
+        .cloned()
+        .partition(|path| FactsFile::is_one(path));
+    let facts: Vec<FactsFile> = facts
+        .iter()
+        .map(|path| FactsFile::read(path))
+        .collect::<Result<_, _>>()?;
     let mut done = Progress {
-        bytes_total: bytes_of(&options.files).saturating_mul(2),
+        bytes_total: bytes_of(&data).saturating_mul(2),
         ..Progress::default()
     };
-    let survey = survey(options, &existing, &mut done, progress)?;
-    let mut import = Import::begin(options, existing, &survey)?;
+    let reference = Reference::read(&facts, &existing)?;
+    let survey = survey(
+        options,
+        &data,
+        &reference.known,
+        &existing,
+        &mut done,
+        progress,
+    )?;
+    let mut import = Import::begin(options, &data, &facts, reference, existing, &survey)?;
     import.data(options, &mut done, progress)?;
     import.finish()
 }
@@ -47,16 +66,62 @@ fn bytes_of(files: &[PathBuf]) -> u64 {
         .sum()
 }
 
+/// What the facts files define before any data are read.
+struct Reference {
+    known: Known,
+    definitions: Vec<InstrumentDefined>,
+}
+
+impl Reference {
+    fn read(facts: &[FactsFile], existing: &Existing) -> Result<Self, ImportError> {
+        let mut reference = Self {
+            known: existing
+                .market
+                .instruments()
+                .iter()
+                .map(|i| (i.name.clone(), (i.id(), i.decimals())))
+                .collect(),
+            definitions: Vec::new(),
+        };
+        for file in facts {
+            if existing.sources.contains(&file.identity) {
+                return Err(ImportError::AlreadyImported {
+                    path: file.path.clone(),
+                    identity: file.identity.clone(),
+                });
+            }
+            if let Some(first_ns) = file.first_ns().filter(|first| *first < existing.last_ns) {
+                return Err(ImportError::BeforeJournalEnd {
+                    path: file.path.clone(),
+                    first_ns,
+                    journal_ns: existing.last_ns,
+                });
+            }
+            let before = existing.market.instruments().len() + reference.definitions.len();
+            for definition in file.definitions(before as u32, &reference.known)? {
+                let name = Instrument::full_name(&definition);
+                reference
+                    .known
+                    .insert(name, (definition.instrument, definition.decimals));
+                reference.definitions.push(definition);
+            }
+        }
+        Ok(reference)
+    }
+}
+
 fn survey(
     options: &ImportOptions,
+    data: &[PathBuf],
+    known: &Known,
     existing: &Existing,
     done: &mut Progress,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Survey, ImportError> {
     let mut survey = Survey::default();
-    for path in &options.files {
+    for path in data {
         let before = done.bytes_done;
-        survey.file(options, path, &existing.market, &mut |lines| {
+        survey.file(options, path, known, &mut |lines| {
             lines.name().clone_into(&mut done.file);
             done.bytes_done = before + lines.bytes();
             progress(done);
@@ -161,12 +226,17 @@ struct Import<'a> {
     tape: Tape,
     open: OpenFrame,
     first_ns: u64,
+    /// What was known from a time on, the latest first.
+    facts: Vec<(u64, usize, Event<'static>)>,
 }
 
 impl<'a> Import<'a> {
     /// Begins the journal: where the data come from, then each instrument that is new.
     fn begin(
         options: &ImportOptions,
+        data: &[PathBuf],
+        facts: &[FactsFile],
+        reference: Reference,
         existing: Existing,
         survey: &'a Survey,
     ) -> Result<Self, ImportError> {
@@ -177,7 +247,7 @@ impl<'a> Import<'a> {
             .map(|listing| listing.decimals())
             .collect::<Result<Vec<_>, _>>()?;
         let (mut sources, mut reports) = (Vec::new(), Vec::new());
-        for (path, surveyed) in options.files.iter().zip(&survey.files) {
+        for (path, surveyed) in data.iter().zip(&survey.files) {
             let mut lines = Lines::open(path)?;
             let changed = || ImportError::Changed { path: path.clone() };
             loop {
@@ -217,9 +287,38 @@ impl<'a> Import<'a> {
             .files
             .iter()
             .map(|file| file.first_ns)
+            .chain(facts.iter().filter_map(FactsFile::first_ns))
             .min()
             .unwrap_or(0)
             .max(existing.last_ns);
+        let mut known = reference.known;
+        let mut next = existing.market.instruments().len() + reference.definitions.len();
+        for (listing, decimals) in survey.listings.iter().zip(&decimals) {
+            known.entry(listing.name()).or_insert_with(|| {
+                next += 1;
+                (InstrumentId(next as u32 - 1), *decimals)
+            });
+        }
+        let mut timed = Vec::new();
+        for (place, file) in facts.iter().enumerate() {
+            for fact in file.resolve(&known)? {
+                timed.push((
+                    fact.at_ns.unwrap_or(first_ns),
+                    data.len() + place,
+                    fact.event,
+                ));
+            }
+            reports.push(FileReport {
+                name: file.name.clone(),
+                format: "facts".to_owned(),
+                identity: file.identity.clone(),
+                lines: file.lines,
+                ..FileReport::default()
+            });
+        }
+        // Stable: facts of one time stay in the order of the files.
+        timed.sort_by_key(|(at, _, _)| *at);
+        timed.reverse();
         let tape = Tape::open(&options.journal, existing)?;
         let (lanes, ids) = (Vec::new(), Vec::new());
         let mut import = Self {
@@ -231,6 +330,7 @@ impl<'a> Import<'a> {
             tape,
             open: OpenFrame::default(),
             first_ns,
+            facts: timed,
         };
         for report in &mut import.reports {
             let source = DataSource {
@@ -244,13 +344,20 @@ impl<'a> Import<'a> {
                 .push(first_ns, &Event::DataSource(Box::new(source)))?;
             report.frames.insert(Kind::DataSource.name(), 1);
         }
+        let declared = reference.definitions.len();
+        let before = import.tape.market.instruments().len();
+        for definition in reference.definitions {
+            import
+                .tape
+                .push(first_ns, &Event::InstrumentDefined(Box::new(definition)))?;
+        }
         for (listing, decimals) in survey.listings.iter().zip(decimals) {
             let known = import.tape.market.find(&listing.name());
             let id = known.map_or(
                 InstrumentId(import.tape.market.instruments().len() as u32),
                 |known| known.id(),
             );
-            let rules_known = known.and_then(|known| known.rules_at(Nanos(first_ns)).copied());
+            let rules_known = known.and_then(|known| known.rules_at(Nanos(first_ns)).cloned());
             let from = Nanos(if known.is_some() { first_ns } else { 0 });
             if known.is_none() {
                 let definition = listing.definition(id, decimals);
@@ -258,33 +365,70 @@ impl<'a> Import<'a> {
                     .tape
                     .push(first_ns, &Event::InstrumentDefined(Box::new(definition)))?;
             }
+            import.ids.push(id);
+            // An instrument that the facts define has the rules and fees that they give, or none.
+            if id.index() >= before && id.index() < before + declared {
+                continue;
+            }
             if let Some(rules) = listing.rules(id, decimals, rules_known.as_ref(), from) {
                 import.tape.push(first_ns, &Event::TradingRules(rules))?;
             }
-            let instrument = |tape: &Tape| {
-                let sequence = tape.last_sequence;
-                tape.market
-                    .instrument(id)
-                    .cloned()
-                    .map_err(|source| ImportError::Engine { sequence, source })
-            };
-            let defined = instrument(&import.tape)?;
-            if defined.fees_at(Nanos(first_ns)).is_none()
+            if import.instrument(id)?.fees_at(Nanos(first_ns)).is_none()
                 && let Some(fees) = listing.fees(id, options)
             {
                 import
                     .tape
                     .push(first_ns, &Event::FeeSchedule(Box::new(fees)))?;
             }
+        }
+        import.facts_until(first_ns)?;
+        for (listing, id) in survey.listings.iter().zip(import.ids.clone()) {
+            let defined = import.instrument(id)?.clone();
             let (tick, lot) = defined
                 .rules_at(Nanos(first_ns))
                 .map_or_else(Default::default, |r| (r.tick_size, r.lot_size));
             import
                 .lanes
                 .push(Lane::new(&defined, listing.product, tick, lot));
-            import.ids.push(id);
         }
         Ok(import)
+    }
+
+    fn instrument(&self, id: InstrumentId) -> Result<&Instrument, ImportError> {
+        let sequence = self.tape.last_sequence;
+        self.tape
+            .market
+            .instrument(id)
+            .map_err(|source| ImportError::Engine { sequence, source })
+    }
+
+    /// Puts the facts that were known at a time on the tape: before the data of the same time.
+    fn facts_until(&mut self, now_ns: u64) -> Result<(), ImportError> {
+        while self.facts.last().is_some_and(|(at, _, _)| *at <= now_ns) {
+            let Some((at, file, event)) = self.facts.pop() else {
+                break;
+            };
+            // Level rows before it are a frame of their own.
+            self.close_open()?;
+            let kind = self.tape.push(at, &event)?;
+            if let Some(report) = self.reports.get_mut(file) {
+                *report.frames.entry(kind.name()).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn close_open(&mut self) -> Result<(), ImportError> {
+        let Self {
+            reports,
+            lanes,
+            tape,
+            open,
+            ..
+        } = self;
+        open.file().map_or(Ok(()), |owner| {
+            close_frame(open, owner, reports, lanes, tape)
+        })
     }
 
     /// The data of all files, merged by time; files with the same time come in the order given.
@@ -302,7 +446,8 @@ impl<'a> Import<'a> {
                 .enumerate()
                 .filter_map(|(file, s)| Some((s.next_ns?, file)))
                 .min();
-            let Some((_, file)) = next else { break };
+            let Some((at, file)) = next else { break };
+            self.facts_until(at)?;
             self.line(options.lenient, file)?;
             lines += 1;
             let at_end = match self.sources.get_mut(file) {
@@ -322,16 +467,8 @@ impl<'a> Import<'a> {
                 progress(done);
             }
         }
-        let Self {
-            reports,
-            lanes,
-            tape,
-            open,
-            ..
-        } = self;
-        open.file().map_or(Ok(()), |owner| {
-            close_frame(open, owner, reports, lanes, tape)
-        })
+        self.close_open()?;
+        self.facts_until(u64::MAX)
     }
 
     fn line(&mut self, lenient: bool, file: usize) -> Result<(), ImportError> {

@@ -2,6 +2,7 @@
 //! of their numbers and the time of the first record.
 use super::decoder::Decoder;
 use super::error::{Fault, ImportError};
+use super::facts::Known;
 use super::grid::{Grid, gcd};
 use super::lines::Lines;
 use super::listing;
@@ -9,7 +10,6 @@ use super::options::ImportOptions;
 use super::row::{Content, FrameKey, LEVELS_MAX, Row, Unit, too_many_levels};
 use onetape_engine::event::{FeeSchedule, InstrumentDefined, TradingRules};
 use onetape_engine::id::InstrumentId;
-use onetape_engine::market::{Instrument, Market};
 use onetape_engine::number::{Decimals, Money, NumberError, Price, Qty};
 use onetape_engine::time::Nanos;
 use onetape_venues::binance::Product;
@@ -46,7 +46,7 @@ impl Survey {
         &mut self,
         options: &ImportOptions,
         path: &Path,
-        market: &Market,
+        known: &Known,
         progress: &mut dyn FnMut(&Lines),
     ) -> Result<(), ImportError> {
         let mut lines = Lines::open(path)?;
@@ -83,7 +83,7 @@ impl Survey {
                 }
                 let place = row
                     .symbol
-                    .map(|symbol| self.place(row.venue, symbol, decoder.product(), market));
+                    .map(|symbol| self.place(row.venue, symbol, decoder.product(), known));
                 match place.and_then(|place| self.listings.get_mut(place)) {
                     Some(listing) => listing.grids.take(&row.content, listing.fixed)?,
                     None => nameless.take(&row.content, None)?,
@@ -152,14 +152,14 @@ impl Survey {
         Ok(())
     }
 
-    fn place(&mut self, venue: &str, symbol: &str, product: Product, market: &Market) -> usize {
+    fn place(&mut self, venue: &str, symbol: &str, product: Product, known: &Known) -> usize {
         if let Some(place) = self.find(venue, symbol) {
             return place;
         }
         let venue = venue.to_ascii_lowercase();
-        let fixed = market
-            .find(&format!("{venue}:{symbol}"))
-            .map(Instrument::decimals);
+        let fixed = known
+            .get(&format!("{venue}:{symbol}"))
+            .map(|(_, decimals)| *decimals);
         self.listings.push(Listing {
             venue,
             symbol: symbol.to_owned(),
@@ -341,6 +341,8 @@ impl Listing {
             min_notional: Money::ZERO,
             min_price: Price(tick),
             max_price: Price(i64::MAX),
+            bands: known.map_or_else(Vec::new, |known| known.bands.clone()),
+            allows_short: known.is_none_or(|known| known.allows_short),
         })
     }
 

@@ -2,13 +2,14 @@
 use super::{Desk, Due, Task};
 use crate::error::EngineError;
 use crate::event::{
-    Alarm, Event, ExecutionReport, HaltChanged, IntentChanged, OperatorAction, ParentChanged,
-    SignalRaised, TimerFired,
+    Alarm, DayRolled, Event, ExecutionReport, HaltChanged, IntentChanged, OperatorAction,
+    ParentChanged, SignalRaised, TimerFired,
 };
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::market::Market;
+use crate::order::Order;
 use crate::risk::{HaltReason, Proposal};
-use crate::strategy::{Candidate, Explanation, Stopped, Strategy, View, Wishes};
+use crate::strategy::{Candidate, Explanation, LastGates, Stopped, Strategy, View, Wishes};
 use crate::time::Nanos;
 use rust_decimal::Decimal;
 
@@ -58,14 +59,49 @@ impl Desk {
         }
         match event {
             Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {
-                if !self.paper.is_idle() {
+                let instrument = event.instrument().and_then(|id| market.instrument(id).ok());
+                if instrument.is_some_and(|instrument| self.paper.may_report(instrument)) {
                     self.decide_fills(sequence, now, event, market, scratch, out)?;
                 }
                 self.ask_watchers(sequence, now, event, market, scratch, out);
             }
+            other => self.decide_rare(sequence, now, other, market, scratch, out)?,
+        }
+        Ok(())
+    }
+
+    fn decide_rare(
+        &self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+        scratch: &mut Scratch,
+        out: &mut impl FnMut(Decision),
+    ) -> Result<(), EngineError> {
+        let asked = match event {
             Event::MarketStatus(_) | Event::Resolution(_) => {
                 self.decide_fills(sequence, now, event, market, scratch, out)?;
                 self.ask_watchers(sequence, now, event, market, scratch, out);
+                None
+            }
+            Event::ClockDrift(drift) => {
+                let limit = self.config().risk.max_clock_drift_ms;
+                let (off, halted) = (
+                    drift.drift_ms.unsigned_abs() >= limit,
+                    self.risk.halts.contains(&HaltReason::ClockDrift),
+                );
+                if off != halted {
+                    out(Decision::Halt(HaltReason::ClockDrift, off));
+                }
+                None
+            }
+            Event::HaltChanged(change) => {
+                if change.active && self.config().risk.cancel_on_halt {
+                    self.cancel_entries(change.reason, out);
+                }
+                self.ask_everybody(sequence, now, event, market, scratch, out);
+                None
             }
             Event::OperatorCommand(command) => {
                 let halted = self.risk.halts.contains(&HaltReason::Operator);
@@ -78,19 +114,19 @@ impl Desk {
                     }
                     _ => {}
                 }
+                None
             }
             Event::ExecutionReport(report) => {
                 if let Some((_, order)) = self.risk.illegal_move.filter(|(at, _)| *at == sequence) {
                     out(Decision::Halt(HaltReason::IllegalMove { order }, true));
+                    None
                 } else if self.repeated_report == sequence {
-                    return Ok(());
-                } else if let Some(owner) = self.orders.owner(report.order) {
-                    self.ask(owner, sequence, now, event, market, scratch, out);
+                    None
+                } else {
+                    self.orders.owner(report.order)
                 }
             }
-            Event::OrderDecided(order) => {
-                self.ask(order.strategy, sequence, now, event, market, scratch, out)
-            }
+            Event::OrderDecided(order) => Some(order.strategy),
             Event::OrderDenied(denied) => {
                 if denied.gate == crate::risk::Gate::DailyLoss {
                     out(Decision::Halt(
@@ -100,11 +136,9 @@ impl Desk {
                         true,
                     ));
                 }
-                self.ask(denied.strategy, sequence, now, event, market, scratch, out);
+                Some(denied.strategy)
             }
-            Event::TimerFired(fired) => {
-                self.ask(fired.strategy, sequence, now, event, market, scratch, out)
-            }
+            Event::TimerFired(fired) => Some(fired.strategy),
             Event::BarClosed(_)
             | Event::FeedState(_)
             | Event::ContractTerms(_)
@@ -115,24 +149,33 @@ impl Desk {
             | Event::TradingRules(_)
             | Event::FeeSchedule(_) => {
                 self.ask_watchers(sequence, now, event, market, scratch, out);
+                None
             }
-            Event::ParentChanged(change) => {
-                self.ask(change.strategy, sequence, now, event, market, scratch, out)
-            }
-            Event::IntentChanged(change) => {
-                self.ask(change.strategy, sequence, now, event, market, scratch, out)
-            }
-            Event::SignalRaised(signal) => {
-                self.ask(signal.strategy, sequence, now, event, market, scratch, out)
-            }
+            Event::ParentChanged(change) => Some(change.strategy),
+            Event::IntentChanged(change) => Some(change.strategy),
+            Event::SignalRaised(signal) => Some(signal.strategy),
             fact if fact.is_for_everybody() => {
-                for strategy in self.strategy_ids() {
-                    self.ask(strategy, sequence, now, event, market, scratch, out);
-                }
+                self.ask_everybody(sequence, now, event, market, scratch, out);
+                None
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(strategy) = asked {
+            self.ask(strategy, sequence, now, event, market, scratch, out);
         }
         Ok(())
+    }
+
+    /// A halt takes back what could still add risk; orders that reduce a position stay.
+    fn cancel_entries(&self, reason: HaltReason, out: &mut impl FnMut(Decision)) {
+        let stopped = |order: &&Order| reason.stops(order.strategy) && !order.cancelling;
+        for order in self.orders.iter().filter(stopped) {
+            let held = self.ledger.position(order.strategy, order.instrument);
+            let held = held.map_or(0, |position| position.qty.0);
+            if held == 0 || held.signum() == order.side.sign() {
+                out(Decision::Cancel(order.strategy, order.id));
+            }
+        }
     }
 
     fn decide_fills(
@@ -152,6 +195,20 @@ impl Desk {
                 .for_each(|report| out(Decision::Report(report)));
         }
         Ok(())
+    }
+
+    fn ask_everybody(
+        &self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+        scratch: &mut Scratch,
+        out: &mut impl FnMut(Decision),
+    ) {
+        for strategy in self.strategy_ids() {
+            self.ask(strategy, sequence, now, event, market, scratch, out);
+        }
     }
 
     #[inline]
@@ -208,7 +265,9 @@ impl Desk {
             desk: self,
         };
         seat.strategy.decide(event, &view, &mut scratch.wishes);
-        scratch.wishes.drain(strategy, &seat.gates).for_each(out);
+        if !scratch.wishes.is_empty() {
+            pass_on(strategy, &seat.gates, &mut scratch.wishes, out);
+        }
     }
 
     /// Every gate that a strategy asks on an event that it has folded, and the orders that would follow.
@@ -260,6 +319,12 @@ impl Desk {
                     token,
                 }));
             }
+            Task::DayRoll => {
+                out(DueDecision::Day(DayRolled {
+                    cause: due.cause,
+                    day: u32::try_from(now.utc_day()).unwrap_or(u32::MAX),
+                }));
+            }
             Task::HaltEnds(reason) => {
                 out(DueDecision::Halt(HaltChanged {
                     cause: due.cause,
@@ -276,6 +341,17 @@ impl Desk {
     }
 }
 
+/// Apart from the question, so that asking stays small: nearly every answer is that nothing is wanted.
+#[inline(never)]
+fn pass_on(
+    strategy: StrategyId,
+    gates: &LastGates,
+    wishes: &mut Wishes,
+    out: &mut impl FnMut(Decision),
+) {
+    wishes.drain(strategy, gates).for_each(out);
+}
+
 /// A frame that a due task leads to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DueDecision {
@@ -283,6 +359,8 @@ pub enum DueDecision {
     Timer(TimerFired),
     /// A halt ends.
     Halt(HaltChanged),
+    /// A day begins.
+    Day(DayRolled),
     /// The paper venue reports.
     Report(ExecutionReport),
 }

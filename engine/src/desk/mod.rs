@@ -24,10 +24,10 @@ use crate::event::{
     CancelDecided, Event, ExecutionReport, HaltChanged, OrderDecided, SessionStart,
 };
 use crate::id::{InstrumentId, Sequence, StrategyId, VenueId};
-use crate::market::Market;
+use crate::market::{Instrument, Market};
 use crate::order::{Order, OrderState};
 use crate::risk::{DayStart, HaltReason, LimitUnits, RiskState};
-use crate::session::SessionConfig;
+use crate::session::{PaperVenueConfig, SessionConfig};
 use crate::strategy::{AnyStrategy, Candidate, LastGates, Strategy};
 use crate::time::{DAY_NS, Nanos};
 use serde::{Deserialize, Serialize};
@@ -52,19 +52,16 @@ pub struct ScopedLimits {
 }
 
 impl ScopedLimits {
-    pub(crate) fn strategy(&self, id: StrategyId) -> LimitUnits {
-        self.strategies.get(id.index()).copied().unwrap_or_default()
+    pub(crate) fn strategy(&self, id: StrategyId) -> Option<&LimitUnits> {
+        self.strategies.get(id.index())
     }
 
-    pub(crate) fn venue(&self, id: VenueId) -> LimitUnits {
-        self.venues.get(id.index()).copied().unwrap_or_default()
+    pub(crate) fn venue(&self, id: VenueId) -> Option<&LimitUnits> {
+        self.venues.get(id.index())
     }
 
-    pub(crate) fn instrument(&self, id: InstrumentId) -> LimitUnits {
-        self.instruments
-            .get(id.index())
-            .copied()
-            .unwrap_or_default()
+    pub(crate) fn instrument(&self, id: InstrumentId) -> Option<&LimitUnits> {
+        self.instruments.get(id.index())
     }
 }
 
@@ -101,7 +98,7 @@ impl Desk {
         if self.config.is_none() {
             // No session: the desk is empty until one starts.
             if let Event::SessionStart(session) = event {
-                self.open_session(now, session, market)?;
+                self.open_session(sequence, now, session, market)?;
             }
             return Ok(());
         }
@@ -190,12 +187,29 @@ impl Desk {
                 }
                 self.show_owner(fired.strategy, sequence, now, event, market)?;
             }
-            Event::HaltChanged(change) => self.halt_changed(sequence, change),
+            Event::HaltChanged(change) => {
+                self.halt_changed(sequence, change);
+                self.show_everybody(sequence, now, event, market)?;
+            }
+            Event::DayRolled(_) => {
+                if !self.schedule.remove(Task::DayRoll) {
+                    return Err(EngineError::Unscheduled("day_rolled"));
+                }
+                self.roll_day(sequence, now, market)?;
+                self.show_everybody(sequence, now, event, market)?;
+            }
             Event::BarClosed(_) => self.show_watchers(sequence, now, event, market)?,
+            Event::MarketStatus(_) => {
+                self.paper.see_market(event, market);
+                self.show_watchers(sequence, now, event, market)?;
+            }
             Event::GateChanged(change) => {
                 if let Some(seat) = self.seats.get_mut(change.strategy.index()) {
                     seat.gates.set(change.candidate, change.gate.clone());
                 }
+            }
+            Event::LimitWarned(warned) => {
+                self.risk.warned(warned.gate, warned.scope, warned.whose);
             }
             Event::ParentChanged(change) => {
                 self.show_owner(change.strategy, sequence, now, event, market)?;
@@ -211,9 +225,7 @@ impl Desk {
             }
             Event::StateHash(_) | Event::StepClosed(_) => {}
             fact if fact.is_for_everybody() => {
-                for seat in &mut self.seats {
-                    seat.strategy.evolve(sequence, now, event, market)?;
-                }
+                self.show_everybody(sequence, now, event, market)?;
             }
             // The rest are inputs about the market.
             _ => {
@@ -225,6 +237,7 @@ impl Desk {
 
     fn open_session(
         &mut self,
+        sequence: Sequence,
         now: Nanos,
         session: &SessionStart,
         market: &Market,
@@ -262,7 +275,7 @@ impl Desk {
             self.limits.strategies.push(LimitUnits::new(limits)?);
         }
         self.limits.total = LimitUnits::new(&config.risk.total)?;
-        self.risk.roll_day(next_midnight(now), Vec::new());
+        self.roll_day(sequence, now, market)?;
         self.config = Some(Box::new(config.clone()));
         for instrument in market.instruments() {
             self.bind(instrument.id(), market)?;
@@ -295,16 +308,19 @@ impl Desk {
         Ok(())
     }
 
-    /// The first frame of a second: equity is sampled, and at midnight the day's profit starts anew.
+    /// The first frame of a second: equity is sampled.
     #[cold]
     fn turn_second(&mut self, now: Nanos, market: &Market) -> Result<(), EngineError> {
-        if now >= self.risk.next_day() {
-            self.roll_day(now, market)?;
-        }
         self.performance.sample(now, &self.ledger, market)
     }
 
-    fn roll_day(&mut self, now: Nanos, market: &Market) -> Result<(), EngineError> {
+    /// The day's profit starts anew, and the next midnight is due.
+    fn roll_day(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        market: &Market,
+    ) -> Result<(), EngineError> {
         let profit = |position: &Position| {
             let profit = position.profit(market.instrument(position.instrument)?)?;
             let (strategy, instrument) = (position.strategy, position.instrument);
@@ -316,6 +332,11 @@ impl Desk {
         };
         let profits: Result<_, EngineError> = self.ledger.positions().iter().map(profit).collect();
         self.risk.roll_day(next_midnight(now), profits?);
+        self.schedule.add(Due {
+            at: self.risk.next_day(),
+            cause: sequence,
+            task: Task::DayRoll,
+        });
         Ok(())
     }
 
@@ -348,11 +369,12 @@ impl Desk {
         market: &Market,
     ) -> Result<(), EngineError> {
         self.stats.cancels += 1;
-        self.orders.cancelling(decided.order);
-        if self.orders.get(decided.order).is_some() {
+        if self.orders.cancelling(decided.order) {
             let at = now.after(self.latency_ns(decided.instrument, market)?);
+            // An order whose outcome is unknown can't be cancelled before the venue knows it.
+            let known_at = self.schedule.due_at(Task::OrderArrives(decided.order));
             self.schedule.add(Due {
-                at,
+                at: known_at.map_or(at, |known_at| at.max(known_at)),
                 cause: sequence,
                 task: Task::CancelArrives(decided.order),
             });
@@ -361,13 +383,15 @@ impl Desk {
     }
 
     fn latency_ns(&self, instrument: InstrumentId, market: &Market) -> Result<u64, EngineError> {
-        let venue = &market.instrument(instrument)?.definition.venue;
+        let instrument = market.instrument(instrument)?;
         Ok(self
-            .config()
-            .paper
-            .for_venue(venue)
+            .paper_venue(instrument)
             .latency_us
             .saturating_mul(1_000))
+    }
+
+    fn paper_venue(&self, instrument: &Instrument) -> PaperVenueConfig {
+        self.config().paper.for_venue(&instrument.definition.venue)
     }
 
     fn report(
@@ -395,8 +419,30 @@ impl Desk {
         if order.state.is_final() {
             self.schedule.remove(Task::CancelArrives(order.id));
         }
-        self.paper.see_report(report, &order, instrument);
+        // Looked up where it is asked for: by what joins a queue and by what is unknown.
+        let venue = match order.state {
+            OrderState::Acked | OrderState::Unknown => self.paper_venue(instrument),
+            _ => PaperVenueConfig::default(),
+        };
+        // The paper venue tells what became of it later; a venue's own report, which no frame of ours led to, does not.
+        if order.state == OrderState::Unknown && report.cause != Sequence(0) {
+            let at = now.after(venue.unknown_ms.saturating_mul(1_000_000));
+            self.schedule.add(Due {
+                at,
+                cause: report.cause,
+                task: Task::OrderArrives(order.id),
+            });
+            self.schedule.postpone(Task::CancelArrives(order.id), at);
+        }
+        self.paper.see_report(report, &order, instrument, &venue);
         if let Some(fill) = &report.fill {
+            if let Some(schedule) = instrument.fees_at(now)
+                && !schedule.accrual.is_per_fill()
+            {
+                let d = instrument.decimals();
+                let fees = schedule.booked(&order.fees, d, order.side, fill)?;
+                self.orders.charged(order.id, fees);
+            }
             self.ledger
                 .fill(order.strategy, instrument, order.side, fill)?;
             self.performance.sample(now, &self.ledger, market)?;
@@ -447,6 +493,19 @@ impl Desk {
     ) -> bool {
         let seat = self.seats.get(strategy.index());
         seat.is_some_and(|seat| seat.gates.differs(candidate.number, gate))
+    }
+
+    fn show_everybody(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+    ) -> Result<(), EngineError> {
+        for seat in &mut self.seats {
+            seat.strategy.evolve(sequence, now, event, market)?;
+        }
+        Ok(())
     }
 
     /// Counts an input of the session.

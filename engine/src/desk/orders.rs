@@ -2,6 +2,7 @@
 //!
 //! Final orders live on the tape only, so that neither memory nor the cost of an order grows with their number.
 use crate::event::{ExecutionReport, OrderDecided};
+use crate::fees::OrderFees;
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::Qty;
 use crate::order::{Order, OrderState};
@@ -60,13 +61,17 @@ impl Orders {
             decided_at: now,
             cancelling: false,
             tag: decided.tag,
+            fees: OrderFees::default(),
         });
     }
 
-    pub(super) fn cancelling(&mut self, id: OrderId) {
-        if let Ok(place) = self.place(id) {
+    /// Notes that a cancel is under way; false when the order is not at work.
+    pub(super) fn cancelling(&mut self, id: OrderId) -> bool {
+        let place = self.place(id);
+        place.is_ok_and(|place| {
             self.open[place].cancelling = true;
-        }
+            true
+        })
     }
 
     /// Takes a venue's or the paper venue's report.
@@ -120,6 +125,13 @@ impl Orders {
         }
         self.remember_fill(report);
         Outcome::Moved { order }
+    }
+
+    /// Takes what an order's fills cost after its last one; an order that is final has no next fill to charge.
+    pub(super) fn charged(&mut self, id: OrderId, fees: OrderFees) {
+        if let Ok(place) = self.place(id) {
+            self.open[place].fees = fees;
+        }
     }
 
     /// A cancel can lose the race against a fill: the fill is a fact, whatever the order's state was.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 /// What becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
-    /// An order reaches the paper venue.
+    /// An order reaches the paper venue; one whose outcome was unknown on arrival, a second time when it is told.
     OrderArrives(OrderId),
     /// A cancel reaches the paper venue.
     CancelArrives(OrderId),
@@ -19,6 +19,8 @@ pub enum Task {
         /// What the strategy calls it.
         token: u64,
     },
+    /// A UTC day begins.
+    DayRoll,
     /// A halt that ends with the day.
     HaltEnds(HaltReason),
 }
@@ -48,13 +50,39 @@ impl Schedule {
             .iter()
             .rposition(|known| known.at <= due.at)
             .map_or(0, |before| before + 1);
-        self.tasks.insert(place, due);
+        if place == self.tasks.len() {
+            self.tasks.push_back(due);
+        } else {
+            self.tasks.insert(place, due);
+        }
     }
 
     /// Takes a task out; false when there is no such one.
     pub(super) fn remove(&mut self, task: Task) -> bool {
+        // A task is done when it is first in line.
+        if self.tasks.front().is_some_and(|first| first.task == task) {
+            self.tasks.pop_front();
+            return true;
+        }
         let place = self.tasks.iter().position(|known| known.task == task);
         place.is_some_and(|place| self.tasks.remove(place).is_some())
+    }
+
+    /// When a task is due; `None` when there is no such one.
+    pub(super) fn due_at(&self, task: Task) -> Option<Nanos> {
+        let due = self.tasks.iter().find(|known| known.task == task);
+        due.map(|due| due.at)
+    }
+
+    /// Moves a task that is due earlier to `at`, behind all that is due then.
+    pub(super) fn postpone(&mut self, task: Task, at: Nanos) {
+        let place = self
+            .tasks
+            .iter()
+            .position(|known| known.task == task && known.at <= at);
+        if let Some(due) = place.and_then(|place| self.tasks.remove(place)) {
+            self.add(Due { at, ..due });
+        }
     }
 
     /// The task that is due first.
@@ -86,5 +114,29 @@ mod tests {
             }
         }
         assert_eq!(seen, [2, 5, 4, 1, 3]);
+    }
+
+    #[test]
+    fn a_postponed_task_comes_behind_what_is_due_then_and_never_earlier() {
+        let mut schedule = Schedule::default();
+        let task = |order| Task::OrderArrives(OrderId(order));
+        for (at, order) in [(5, 1), (3, 2), (9, 3)] {
+            schedule.add(Due {
+                at: Nanos(at),
+                cause: Sequence(order),
+                task: task(order),
+            });
+        }
+        schedule.postpone(task(2), Nanos(5));
+        schedule.postpone(task(3), Nanos(5));
+        schedule.postpone(task(4), Nanos(5));
+        let tasks: Vec<_> = schedule
+            .tasks
+            .iter()
+            .map(|due| (due.at.0, due.cause.0))
+            .collect();
+        assert_eq!(tasks, [(5, 1), (5, 2), (9, 3)]);
+        assert_eq!(schedule.due_at(task(3)), Some(Nanos(9)));
+        assert_eq!(schedule.due_at(task(4)), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Events that are rare: MessagePack with named fields.
 use super::Kind;
 use crate::error::DecodeError;
-use crate::fees::{FeeFormula, Rounding};
+use crate::fees::{FeeAccrual, FeeFormula, Rounding};
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::{Decimals, Money, Price, Qty};
 use crate::order::{OrderState, OrderType, Side, TimeInForce};
@@ -76,14 +76,23 @@ pub struct InstrumentDefined {
     pub decimals: Decimals,
 }
 
-/// Tick, lot and bounds in force from a time on.
+/// The tick from a price on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickBand {
+    /// The band's lowest price: positive and a multiple of its tick. It ends where the next band begins.
+    pub from: Price,
+    /// Prices in the band are multiples of this; positive.
+    pub tick: Price,
+}
+
+/// Tick, lot and bounds in force from a time on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TradingRules {
     /// Whose.
     pub instrument: InstrumentId,
     /// In force from here on.
     pub effective_from: Nanos,
-    /// Prices are multiples of this; positive.
+    /// Prices are multiples of this, below the first of `bands` where there are any; positive.
     pub tick_size: Price,
     /// Quantities are multiples of this; positive.
     pub lot_size: Qty,
@@ -95,6 +104,73 @@ pub struct TradingRules {
     pub min_price: Price,
     /// Highest price.
     pub max_price: Price,
+    /// Other ticks from some prices on, ascending; most instruments have one tick and none of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bands: Vec<TickBand>,
+    /// Whether one may sell what one does not hold; false where a sale needs inventory: Polymarket's tokens, spot.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub allows_short: bool,
+}
+
+impl TradingRules {
+    /// The tick at a price.
+    #[inline]
+    pub fn tick_at(&self, price: Price) -> Price {
+        let band = self.bands.iter().rev().find(|band| band.from <= price);
+        band.map_or(self.tick_size, |band| band.tick)
+    }
+
+    /// Whether the price is a multiple of the tick there. Bounds are another matter.
+    #[inline]
+    pub fn is_on_grid(&self, price: Price) -> bool {
+        price.0 % self.tick_at(price).0 == 0
+    }
+
+    /// The highest price on the grid that is not above `price`.
+    pub fn floor_price(&self, price: Price) -> Price {
+        // A band begins on its own tick, so the result stays in the band.
+        let below = price.0.rem_euclid(self.tick_at(price).0);
+        Price(price.0.saturating_sub(below))
+    }
+
+    /// The lowest price on the grid that is not below `price`; the largest number there is where none fits one.
+    pub fn ceil_price(&self, price: Price) -> Price {
+        let tick = self.tick_at(price).0;
+        let above = match price.0.rem_euclid(tick) {
+            0 => return price,
+            below => price.0.saturating_add(tick - below),
+        };
+        // The next band begins on the grid, maybe before this band's next tick.
+        let next = self.bands.iter().find(|band| band.from > price);
+        Price(next.map_or(above, |band| above.min(band.from.0)))
+    }
+
+    /// What is wrong with the numbers.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.tick_size.0 <= 0 || self.lot_size.0 <= 0 {
+            return Err("tick and lot size must be positive");
+        }
+        if self.min_price > self.max_price || self.min_qty.0 < 0 {
+            return Err("bounds exclude every order");
+        }
+        let mut last = Price(0);
+        for band in &self.bands {
+            if band.tick.0 <= 0 {
+                return Err("the tick of a price band must be positive");
+            }
+            if band.from.0 <= 0 {
+                return Err("a price band must begin at a positive price");
+            }
+            if band.from <= last {
+                return Err("price bands must ascend");
+            }
+            if band.from.0 % band.tick.0 != 0 {
+                return Err("a price band must begin on a multiple of its own tick");
+            }
+            last = band.from;
+        }
+        Ok(())
+    }
 }
 
 /// Fees in force from a time on.
@@ -108,10 +184,13 @@ pub struct FeeSchedule {
     pub maker: FeeFormula,
     /// For liquidity taken.
     pub taker: FeeFormula,
-    /// How a fill's fee is rounded.
+    /// How a fee is rounded.
     pub rounding: Rounding,
     /// Where the rates come from: "venue", "assumed", ...
     pub source: String,
+    /// How fees build up over the fills of one order.
+    #[serde(default, skip_serializing_if = "FeeAccrual::is_per_fill")]
+    pub accrual: FeeAccrual,
 }
 
 /// Which content of a feed.
@@ -145,6 +224,10 @@ pub enum StaleReason {
     Disconnected,
     /// Nothing came for too long.
     Silent,
+    /// A price that the trading rules in force do not have.
+    OffGrid,
+    /// A price of a contract that pays 0 or 1 outside the bounds in force.
+    OutOfBounds,
 }
 
 /// A feed's new state.
@@ -280,6 +363,8 @@ pub enum VenueReason {
     MarketNotOpen,
     /// The paper venue's seeded reject.
     Seeded,
+    /// It never reached the venue, as turned out after its outcome was unknown for a while.
+    Lost,
     /// Price or quantity off the grid in force on arrival.
     Rules,
     /// The contract was resolved.
@@ -427,6 +512,15 @@ pub struct StepClosed {
     pub logic_hash: String,
 }
 
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 /// A tag that no strategy gave is left out of frames.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 const fn is_zero(tag: &u64) -> bool {
@@ -445,4 +539,220 @@ pub(super) fn write<T: Serialize>(out: &mut Vec<u8>, event: &T) {
     // cut short would be refused by every reader, so the error is checked where it can first appear: in tests.
     let written = rmp_serde::encode::write_named(out, event);
     debug_assert!(written.is_ok(), "invariant: events are plain data");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rules(tick: i64, bands: &[(i64, i64)]) -> TradingRules {
+        let band = |(from, tick): &(i64, i64)| TickBand {
+            from: Price(*from),
+            tick: Price(*tick),
+        };
+        TradingRules {
+            instrument: InstrumentId(0),
+            effective_from: Nanos(0),
+            tick_size: Price(tick),
+            lot_size: Qty(1),
+            min_qty: Qty(1),
+            min_notional: Money::ZERO,
+            min_price: Price(1),
+            max_price: Price(i64::MAX),
+            bands: bands.iter().map(band).collect(),
+            allows_short: true,
+        }
+    }
+
+    /// 4 decimals: 0.001 below 0.10 and from 0.90 on, 0.01 between.
+    fn tapered_deci_cent() -> TradingRules {
+        rules(10, &[(1_000, 100), (9_000, 10)])
+    }
+
+    /// Kalshi, price_ranges of `tapered_deci_cent`: the cases of its documents.
+    #[test]
+    fn kalshis_tapered_grid() {
+        let rules = tapered_deci_cent();
+        assert_eq!(rules.check(), Ok(()));
+        let d = Decimals { price: 4, qty: 2 };
+        for (price, valid) in [
+            ("0.001", true),
+            ("0.0995", false),
+            ("0.099", true),
+            ("0.10", true),
+            ("0.105", false),
+            ("0.11", true),
+            ("0.901", true),
+            ("0.9015", false),
+            ("0.999", true),
+        ] {
+            assert_eq!(
+                rules.is_on_grid(d.parse_price(price).unwrap()),
+                valid,
+                "{price}"
+            );
+        }
+        // Across the edges: up into the next band, and down within the band.
+        for (price, floor, ceil) in [
+            (995, 990, 1_000),
+            (1_000, 1_000, 1_000),
+            (1_001, 1_000, 1_100),
+            (8_999, 8_900, 9_000),
+            (9_001, 9_000, 9_010),
+        ] {
+            assert_eq!(rules.floor_price(Price(price)), Price(floor));
+            assert_eq!(rules.ceil_price(Price(price)), Price(ceil));
+        }
+    }
+
+    /// Upbit, KRW markets since 2025-07-31 (docs, KRW market), at 8 decimals.
+    #[test]
+    fn upbits_krw_ticks() {
+        const WON: i64 = 100_000_000;
+        let bands: Vec<(i64, i64)> = [
+            (WON / 100_000, 10),
+            (WON / 10_000, 100),
+            (WON / 1_000, 1_000),
+            (WON / 100, 10_000),
+            (WON / 10, WON / 1_000),
+            (WON, WON / 100),
+            (10 * WON, WON / 10),
+            (100 * WON, WON),
+            (1_000 * WON, WON),
+            (5_000 * WON, 5 * WON),
+            (10_000 * WON, 10 * WON),
+            (50_000 * WON, 50 * WON),
+            (100_000 * WON, 100 * WON),
+            (500_000 * WON, 500 * WON),
+            (1_000_000 * WON, 1_000 * WON),
+        ]
+        .into();
+        let rules = rules(1, &bands);
+        assert_eq!(rules.check(), Ok(()));
+        let d = Decimals { price: 8, qty: 8 };
+        for (price, tick, floor) in [
+            ("162211499", "1000", "162211000"),
+            ("999750", "500", "999500"),
+            ("123456", "100", "123400"),
+            ("75025", "50", "75000"),
+            ("12345", "10", "12340"),
+            ("7777", "5", "7775"),
+            ("1234", "1", "1234"),
+            ("999.5", "1", "999"),
+            ("55.55", "0.1", "55.5"),
+            ("5.555", "0.01", "5.55"),
+            ("0.12345", "0.001", "0.123"),
+        ] {
+            let [price, tick, floor] = [price, tick, floor].map(|p| d.parse_price(p).unwrap());
+            assert_eq!(
+                (rules.tick_at(price), rules.floor_price(price)),
+                (tick, floor)
+            );
+        }
+        // The tick that ends a band is the next band's first.
+        assert_eq!(
+            rules.ceil_price(Price(999_999 * WON)),
+            Price(1_000_000 * WON)
+        );
+    }
+
+    #[test]
+    fn bands_that_make_no_grid_are_refused() {
+        for (tick, bands, why) in [
+            (0, vec![], "tick and lot size must be positive"),
+            (
+                1,
+                vec![(10, 0)],
+                "the tick of a price band must be positive",
+            ),
+            (
+                1,
+                vec![(0, 5)],
+                "a price band must begin at a positive price",
+            ),
+            (1, vec![(10, 5), (10, 2)], "price bands must ascend"),
+            (1, vec![(20, 5), (10, 2)], "price bands must ascend"),
+            (
+                1,
+                vec![(12, 5)],
+                "a price band must begin on a multiple of its own tick",
+            ),
+        ] {
+            assert_eq!(rules(tick, &bands).check(), Err(why));
+        }
+    }
+
+    /// What was written before there were bands and venues without short positions, and rules that use neither, are the
+    /// same bytes.
+    #[test]
+    fn rules_that_use_nothing_new_are_written_as_before() {
+        #[derive(Serialize)]
+        struct Rules {
+            instrument: InstrumentId,
+            effective_from: Nanos,
+            tick_size: Price,
+            lot_size: Qty,
+            min_qty: Qty,
+            min_notional: Money,
+            min_price: Price,
+            max_price: Price,
+        }
+        let plain = rules(10, &[]);
+        let before = rmp_serde::to_vec_named(&Rules {
+            instrument: plain.instrument,
+            effective_from: plain.effective_from,
+            tick_size: plain.tick_size,
+            lot_size: plain.lot_size,
+            min_qty: plain.min_qty,
+            min_notional: plain.min_notional,
+            min_price: plain.min_price,
+            max_price: plain.max_price,
+        })
+        .unwrap();
+        assert_eq!(rmp_serde::to_vec_named(&plain).unwrap(), before);
+        assert_eq!(
+            rmp_serde::from_slice::<TradingRules>(&before).unwrap(),
+            plain
+        );
+        let full = TradingRules {
+            allows_short: false,
+            ..tapered_deci_cent()
+        };
+        let bytes = rmp_serde::to_vec_named(&full).unwrap();
+        assert_eq!(rmp_serde::from_slice::<TradingRules>(&bytes).unwrap(), full);
+    }
+
+    proptest! {
+        /// Against the list of all prices on the grid.
+        #[test]
+        fn rounding_finds_the_next_prices_on_the_grid(
+            tick in 1i64..8, steps in prop::collection::vec((1i64..9, 1i64..8), 0..4), price in 0i64..150,
+        ) {
+            let mut from = 0;
+            let bands: Vec<(i64, i64)> = steps.into_iter().map(|(step, tick)| {
+                from = (from / tick + step) * tick;
+                (from, tick)
+            }).collect();
+            let rules = rules(tick, &bands);
+            prop_assert_eq!(rules.check(), Ok(()));
+            let on_grid = |price: &i64| {
+                let band = bands.iter().rfind(|(from, _)| from <= price);
+                price % band.map_or(tick, |(_, tick)| *tick) == 0
+            };
+            prop_assert_eq!(rules.is_on_grid(Price(price)), on_grid(&price));
+            let below = (0..=price).rev().find(on_grid);
+            let above = (price..).find(on_grid);
+            prop_assert_eq!(Some(rules.floor_price(Price(price)).0), below);
+            prop_assert_eq!(Some(rules.ceil_price(Price(price)).0), above);
+        }
+
+        #[test]
+        fn no_price_makes_the_grid_panic(price: i64, tick in 1i64..=i64::MAX) {
+            for rules in [rules(tick, &[]), rules(1, &[(tick, tick)])] {
+                prop_assert!(rules.floor_price(Price(price)) <= Price(price));
+                prop_assert!(rules.ceil_price(Price(price)) >= Price(price));
+            }
+        }
+    }
 }

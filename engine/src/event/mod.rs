@@ -3,12 +3,14 @@
 //! Market data that arrives on every tick ([`Quote`], [`Trade`], [`BookUpdate`]) is a fixed little-endian layout, read
 //! in place from the mapping. Everything else is MessagePack with named fields, so an optional field that a later
 //! version adds leaves old journals readable.
+mod check;
 mod cold;
 mod facts;
 mod hot;
 mod kind;
 mod records;
 
+pub use check::BadFact;
 pub use cold::*;
 pub use facts::*;
 pub use hot::*;
@@ -182,6 +184,7 @@ impl<'a> Event<'a> {
     }
 
     /// The instrument that the event is about, where it is about one.
+    #[inline]
     pub fn instrument(&self) -> Option<InstrumentId> {
         Some(match self {
             Event::InstrumentDefined(e) => e.instrument,

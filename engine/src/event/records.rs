@@ -90,7 +90,7 @@ pub struct AlarmRaised {
     pub value: Decimal,
 }
 
-/// A limit is nearly used up (80 %), or not any more.
+/// A limit is nearly used up (80 %): once a day for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitWarned {
     /// What led to it.
@@ -99,6 +99,8 @@ pub struct LimitWarned {
     pub strategy: StrategyId,
     /// In which scope.
     pub scope: Scope,
+    /// The number of the venue, strategy or instrument that the limit is for; 0 for all of them.
+    pub whose: u32,
     /// Which limit.
     pub gate: Gate,
     /// What the gate saw.

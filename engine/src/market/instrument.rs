@@ -2,8 +2,8 @@
 use super::Book;
 use crate::error::EngineError;
 use crate::event::{
-    BookUpdate, FeeSchedule, Feed, FeedCondition, FeedState, InstrumentDefined, Level, Quote,
-    Resolution, StaleReason, TradingRules, TradingStatus,
+    BookUpdate, FeeSchedule, Feed, FeedCondition, FeedState, InstrumentDefined, InstrumentType,
+    Level, Quote, Resolution, StaleReason, TradingRules, TradingStatus,
 };
 use crate::id::{CurrencyId, InstrumentId, VenueId};
 use crate::number::{Decimals, Price, Qty};
@@ -87,8 +87,36 @@ pub struct Instrument {
     book_trust: Trust,
     book_received_at: Nanos,
     book_last_id: u64,
+    #[serde(with = "as_on_tape")]
     rules: Vec<TradingRules>,
     fees: Vec<FeeSchedule>,
+    /// Whether any rules can find fault with a quote; known in advance, for most instruments' can't.
+    checks_quotes: bool,
+    /// The same for the levels of a book.
+    checks_levels: bool,
+}
+
+/// Rules stand in a state as they do on the tape, by name: without the names nobody could tell which ones a frame leaves
+/// out.
+mod as_on_tape {
+    use crate::event::TradingRules;
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(
+        rules: &[TradingRules],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let frames: Result<Vec<_>, _> = rules.iter().map(rmp_serde::to_vec_named).collect();
+        serializer.collect_seq(frames.map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<TradingRules>, D::Error> {
+        let frames = Vec::<Vec<u8>>::deserialize(deserializer)?;
+        let read = |frame: &Vec<u8>| rmp_serde::from_slice(frame).map_err(de::Error::custom);
+        frames.iter().map(read).collect()
+    }
 }
 
 impl Instrument {
@@ -113,6 +141,8 @@ impl Instrument {
             book_last_id: 0,
             rules: Vec::new(),
             fees: Vec::new(),
+            checks_quotes: false,
+            checks_levels: false,
         }
     }
 
@@ -218,9 +248,37 @@ impl Instrument {
             Trust::Stale(StaleReason::BadLevel)
         } else if both && quote.bid_price >= quote.ask_price {
             Trust::Stale(StaleReason::Crossed)
+        } else if self.checks_quotes
+            && let Some(reason) = self.quote_breach(now, quote)
+        {
+            Trust::Stale(reason)
         } else {
             Trust::Live
         };
+    }
+
+    fn quote_breach(&self, now: Nanos, quote: &Quote) -> Option<StaleReason> {
+        let level = |price, qty| [Level { price, qty }];
+        let bid = level(quote.bid_price, quote.bid_qty);
+        let ask = level(quote.ask_price, quote.ask_qty);
+        self.breach(now, &bid, &ask)
+    }
+
+    /// How the levels break the rules in force. What takes a level away breaks none.
+    ///
+    /// Bounds count only where they are part of what is traded: other venues let orders stand outside their bands.
+    fn breach(&self, now: Nanos, bids: &[Level], asks: &[Level]) -> Option<StaleReason> {
+        let rules = self.rules_at(now)?;
+        let is_binary = self.definition.instrument_type == InstrumentType::Binary;
+        for level in bids.iter().chain(asks).filter(|level| level.qty.0 != 0) {
+            if is_binary && !(rules.min_price..=rules.max_price).contains(&level.price) {
+                return Some(StaleReason::OutOfBounds);
+            }
+            if !rules.is_on_grid(level.price) {
+                return Some(StaleReason::OffGrid);
+            }
+        }
+        None
     }
 
     pub(super) fn take_snapshot(&mut self, now: Nanos, update: &BookUpdate<'_>) {
@@ -252,6 +310,10 @@ impl Instrument {
         self.book_received_at = now;
         self.book_trust = if !self.book.apply(update.bids, update.asks) {
             Trust::Stale(StaleReason::BadLevel)
+        } else if self.checks_levels
+            && let Some(reason) = self.breach(now, update.bids, update.asks)
+        {
+            Trust::Stale(reason)
         } else if self.book.is_crossed() {
             Trust::Stale(StaleReason::Crossed)
         } else {
@@ -293,12 +355,11 @@ impl Instrument {
             instrument: rules.instrument,
             why,
         };
-        if rules.tick_size.0 <= 0 || rules.lot_size.0 <= 0 {
-            return Err(bad("tick and lot size must be positive"));
-        }
-        if rules.min_price > rules.max_price || rules.min_qty.0 < 0 {
-            return Err(bad("bounds exclude every order"));
-        }
+        rules.check().map_err(bad)?;
+        // Books of other instruments hold levels from before a change of tick (Binance's do, far from the best prices).
+        self.checks_levels |= self.definition.instrument_type == InstrumentType::Binary;
+        self.checks_quotes |=
+            self.checks_levels || !rules.bands.is_empty() || rules.tick_size.0 > 1;
         let place = self
             .rules
             .partition_point(|known| known.effective_from <= rules.effective_from);
@@ -312,12 +373,7 @@ impl Instrument {
             instrument: fees.instrument,
             why,
         };
-        if fees.maker.rate().is_sign_negative() || fees.taker.rate().is_sign_negative() {
-            return Err(bad("a rate is negative"));
-        }
-        if fees.rounding.decimals > 18 {
-            return Err(bad("more than 18 decimals"));
-        }
+        fees.check(self.decimals()).map_err(bad)?;
         let place = self
             .fees
             .partition_point(|known| known.effective_from <= fees.effective_from);

@@ -54,6 +54,8 @@ impl Market {
             Event::BookSnapshot(update) => self
                 .instrument_mut(update.header.instrument)?
                 .take_snapshot(now, update),
+            // What we do changes no market.
+            Event::OrderDecided(_) | Event::CancelDecided(_) | Event::ExecutionReport(_) => {}
             other => self.evolve_rare(other)?,
         }
         Ok(())
@@ -73,9 +75,9 @@ impl Market {
                 }
             }
             Event::InstrumentDefined(definition) => self.define(definition)?,
-            Event::TradingRules(rules) => {
-                self.instrument_mut(rules.instrument)?.add_rules(*rules)?
-            }
+            Event::TradingRules(rules) => self
+                .instrument_mut(rules.instrument)?
+                .add_rules(rules.clone())?,
             Event::FeeSchedule(fees) => self
                 .instrument_mut(fees.instrument)?
                 .add_fees((**fees).clone())?,

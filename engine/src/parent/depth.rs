@@ -1,5 +1,6 @@
 //! What an order would find in a book right now.
-use crate::event::Level;
+use crate::event::{Level, Liquidity};
+use crate::fees::OrderFees;
 use crate::market::Instrument;
 use crate::number::{Money, NumberError, Price, Qty};
 use crate::order::Side;
@@ -40,7 +41,7 @@ pub(super) fn find(
     side: Side,
     qty: Qty,
 ) -> Result<Option<Found>, NumberError> {
-    let (Some(rules), Some(_)) = (instrument.rules_at(now), instrument.fees_at(now)) else {
+    let (Some(rules), Some(schedule)) = (instrument.rules_at(now), instrument.fees_at(now)) else {
         return Ok(None);
     };
     let displayed: i64 = met_by(instrument, side).fold(0, |sum, level| {
@@ -56,6 +57,7 @@ pub(super) fn find(
         notional: Money::ZERO,
         fees: Money::ZERO,
     };
+    let mut so_far = OrderFees::default();
     for level in met_by(instrument, side) {
         let part = Qty(level.qty.0.min(fits - found.qty.0));
         if part.0 <= 0 {
@@ -65,22 +67,10 @@ pub(super) fn find(
         found.worst = level.price;
         let notional = instrument.decimals().notional(level.price, part)?;
         found.notional = found.notional.add(notional)?;
-        found.fees = found
-            .fees
-            .add(taker_fee(instrument, now, level.price, part)?)?;
+        let (d, taker) = (instrument.decimals(), Liquidity::Taker);
+        let fee;
+        (fee, so_far) = schedule.charge(&so_far, d, side, taker, level.price, part)?;
+        found.fees = found.fees.add(fee)?;
     }
     Ok(Some(found))
-}
-
-/// The fee of taking `qty` at `price`; zero only where no schedule is in force, and then nothing is traded.
-fn taker_fee(
-    instrument: &Instrument,
-    now: Nanos,
-    price: Price,
-    qty: Qty,
-) -> Result<Money, NumberError> {
-    instrument.fees_at(now).map_or(Ok(Money::ZERO), |fees| {
-        fees.taker
-            .fee(fees.rounding, instrument.decimals(), price, qty)
-    })
 }

@@ -2,11 +2,12 @@
 use super::{Gate, LimitUnits, Scope};
 use crate::desk::Desk;
 use crate::error::EngineError;
-use crate::event::TradingStatus;
+use crate::event::{InstrumentType, TradingStatus};
 use crate::id::{InstrumentId, StrategyId};
 use crate::market::{Instrument, Market};
-use crate::number::{MONEY_DECIMALS, Money, Price, Qty, pow10};
+use crate::number::{MONEY_DECIMALS, Money, NumberError, Price, Qty, pow10};
 use crate::order::{OrderState, OrderType, Side, TimeInForce};
+use crate::strategy::{GateRow, Relation};
 use crate::time::Nanos;
 use rust_decimal::Decimal;
 
@@ -43,9 +44,9 @@ pub struct Denial {
     pub limit: Decimal,
 }
 
-fn deny<T>(gate: Gate, value: Decimal, limit: Decimal) -> Result<T, Denial> {
-    Err(Denial { gate, value, limit })
-}
+/// A limit is nearly used up from 4 of 5 parts on (requirements, five systems, 2.3: warn at 80 % of any limit).
+const NEAR_NUMERATOR: u64 = 4;
+const NEAR_DENOMINATOR: u64 = 5;
 
 /// A money amount for a report: exact where a `Decimal` can hold it, otherwise without its last digits.
 fn shown(money: Money) -> Decimal {
@@ -55,7 +56,99 @@ fn shown(money: Money) -> Decimal {
     })
 }
 
-/// Asks every gate in order.
+/// A limit that is nearly used up: at 80 % or more, and not above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// In which scope.
+    pub scope: Scope,
+    /// Which limit.
+    pub gate: Gate,
+    /// What the gate saw.
+    pub value: Decimal,
+    /// What it allows.
+    pub limit: Decimal,
+}
+
+/// What is made of the gates' answers.
+trait Gauge {
+    /// Takes an answer; `figures` are value and limit. Returns whether to go on.
+    fn ask(
+        &mut self,
+        gate: Gate,
+        scope: Option<Scope>,
+        relation: Relation,
+        passes: bool,
+        figures: impl FnOnce() -> (Decimal, Decimal),
+    ) -> bool;
+
+    /// Takes a limit that is nearly used up.
+    fn near(&mut self, near: impl FnOnce() -> Near);
+}
+
+/// Ends with the first gate that stops the order.
+struct First<'n> {
+    denial: Option<Denial>,
+    near: &'n mut Vec<Near>,
+}
+
+impl Gauge for First<'_> {
+    #[inline]
+    fn ask(
+        &mut self,
+        gate: Gate,
+        _: Option<Scope>,
+        _: Relation,
+        passes: bool,
+        figures: impl FnOnce() -> (Decimal, Decimal),
+    ) -> bool {
+        if !passes {
+            let (value, limit) = figures();
+            self.denial = Some(Denial { gate, value, limit });
+        }
+        passes
+    }
+
+    #[inline]
+    fn near(&mut self, near: impl FnOnce() -> Near) {
+        self.near.push(near());
+    }
+}
+
+/// Notes every gate.
+#[derive(Default)]
+struct All {
+    rows: Vec<GateRow>,
+}
+
+impl Gauge for All {
+    fn ask(
+        &mut self,
+        gate: Gate,
+        scope: Option<Scope>,
+        relation: Relation,
+        passes: bool,
+        figures: impl FnOnce() -> (Decimal, Decimal),
+    ) -> bool {
+        let (value, limit) = figures();
+        let name = match scope {
+            None => gate.name().into(),
+            Some(scope) => format!("{} ({})", gate.name(), scope.name()).into(),
+        };
+        self.rows.push(GateRow {
+            candidate: None,
+            gate: name,
+            value: value.normalize(),
+            relation,
+            limit: limit.normalize(),
+            passes,
+        });
+        true
+    }
+
+    fn near(&mut self, _: impl FnOnce() -> Near) {}
+}
+
+/// Asks every gate in order. Limits that are nearly used up go to `near`.
 ///
 /// # Errors
 /// The outer error when the market or a number is broken, the inner one when a gate stops the order.
@@ -65,21 +158,29 @@ pub fn check(
     now: Nanos,
     strategy: StrategyId,
     order: &Proposal,
+    near: &mut Vec<Near>,
 ) -> Result<Result<(), Denial>, EngineError> {
-    let instrument = market.instrument(order.instrument)?;
-    let subject = Subject {
-        desk,
-        market,
-        now,
-        strategy,
-        order,
-        instrument,
-    };
-    let venue_gates = match subject.venue_gates() {
-        Ok(mark) => mark,
-        Err(denial) => return Ok(Err(denial)),
-    };
-    subject.our_gates(venue_gates)
+    let subject = Subject::new(desk, market, now, strategy, order)?;
+    let mut gauge = First { denial: None, near };
+    subject.ask(&mut gauge)?;
+    Ok(gauge.denial.map_or(Ok(()), Err))
+}
+
+/// Every gate that an order meets, with its answer. A gate that needs what an earlier one missed is left out.
+///
+/// # Errors
+/// [`EngineError`] when the market or a number is broken.
+pub fn explain(
+    desk: &Desk,
+    market: &Market,
+    now: Nanos,
+    strategy: StrategyId,
+    order: &Proposal,
+) -> Result<Vec<GateRow>, EngineError> {
+    let subject = Subject::new(desk, market, now, strategy, order)?;
+    let mut gauge = All::default();
+    subject.ask(&mut gauge)?;
+    Ok(gauge.rows)
 }
 
 struct Subject<'a> {
@@ -91,102 +192,143 @@ struct Subject<'a> {
     instrument: &'a Instrument,
 }
 
-impl Subject<'_> {
-    /// What the venue would refuse, and what we do not know well enough. Returns the price that the order is valued at.
-    fn venue_gates(&self) -> Result<Price, Denial> {
+impl<'a> Subject<'a> {
+    fn new(
+        desk: &'a Desk,
+        market: &'a Market,
+        now: Nanos,
+        strategy: StrategyId,
+        order: &'a Proposal,
+    ) -> Result<Self, EngineError> {
+        Ok(Self {
+            desk,
+            market,
+            now,
+            strategy,
+            order,
+            instrument: market.instrument(order.instrument)?,
+        })
+    }
+
+    fn ask(&self, gauge: &mut impl Gauge) -> Result<(), EngineError> {
+        match self.venue_gates(gauge) {
+            // All that follows guards new risk, so an exit passes.
+            Some(at_risk) if !self.is_exit() => self.our_gates(at_risk, gauge),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the venue would refuse, and what we do not know well enough. Returns what the order puts at risk if it is no
+    /// exit; `None` where a gate stopped it or the rest can't be asked.
+    fn venue_gates(&self, gauge: &mut impl Gauge) -> Option<Money> {
+        use Relation::{AtLeast, AtMost};
         let (order, now) = (self.order, self.now);
         let d = self.instrument.decimals();
-        let (Some(rules), Some(_)) = (self.instrument.rules_at(now), self.instrument.fees_at(now))
-        else {
-            return deny(Gate::Schedule, Decimal::ZERO, Decimal::ONE);
-        };
-        if self.instrument.status != TradingStatus::Open {
-            return deny(Gate::MarketOpen, Decimal::ZERO, Decimal::ONE);
+        let holds = |holds: bool| move || (Decimal::from(u8::from(holds)), Decimal::ONE);
+        let (rules, fees) = (self.instrument.rules_at(now), self.instrument.fees_at(now));
+        let scheduled = rules.is_some() && fees.is_some();
+        if !gauge.ask(Gate::Schedule, None, AtLeast, scheduled, holds(scheduled)) {
+            return None;
         }
+        let open = self.instrument.status == TradingStatus::Open;
+        if !gauge.ask(Gate::MarketOpen, None, AtLeast, open, holds(open)) {
+            return None;
+        }
+        let top = self.instrument.top();
+        let opposite = top.and_then(|top| top.side(order.side.opposite()).or(top.side(order.side)));
+        let (Some(rules), Some(top), Some(opposite)) = (rules, top, opposite) else {
+            // Without a market there is nothing to measure the rest against.
+            gauge.ask(Gate::FreshData, None, AtLeast, false, holds(false));
+            return None;
+        };
         let max_age_ms = self.desk.config().risk.max_data_age_ms;
-        let Some(top) = self.instrument.top() else {
-            return deny(Gate::FreshData, Decimal::ZERO, Decimal::ONE);
-        };
         let age_ms = now.since(self.instrument.top_received_at()) / 1_000_000;
-        if age_ms > max_age_ms {
-            return deny(Gate::FreshData, age_ms.into(), max_age_ms.into());
+        let fresh = age_ms <= max_age_ms || self.is_exit();
+        let ages = || (age_ms.into(), max_age_ms.into());
+        if !gauge.ask(Gate::FreshData, None, AtMost, fresh, ages) {
+            return None;
         }
-        let Some(opposite) = top.side(order.side.opposite()).or(top.side(order.side)) else {
-            return deny(Gate::FreshData, Decimal::ZERO, Decimal::ONE);
-        };
         let price = match order.order_type {
             OrderType::Limit | OrderType::Stop => {
                 let price = order.price;
-                if price.0 % rules.tick_size.0 != 0 {
-                    return deny(
-                        Gate::PriceGrid,
-                        d.price_decimal(price),
-                        d.price_decimal(rules.tick_size),
-                    );
+                let shown = |limit: Price| (d.price_decimal(price), d.price_decimal(limit));
+                let on_grid = rules.is_on_grid(price);
+                let step = || shown(rules.tick_at(price));
+                if !gauge.ask(Gate::PriceGrid, None, AtLeast, on_grid, step) {
+                    return None;
                 }
-                if price < rules.min_price {
-                    return deny(
-                        Gate::PriceGrid,
-                        d.price_decimal(price),
-                        d.price_decimal(rules.min_price),
-                    );
-                }
-                if price > rules.max_price {
-                    return deny(
-                        Gate::PriceGrid,
-                        d.price_decimal(price),
-                        d.price_decimal(rules.max_price),
-                    );
+                let (low, high) = (rules.min_price, rules.max_price);
+                if !gauge.ask(Gate::PriceGrid, None, AtLeast, price >= low, || shown(low))
+                    || !gauge.ask(Gate::PriceGrid, None, AtMost, price <= high, || shown(high))
+                {
+                    return None;
                 }
                 price
             }
             OrderType::Market => opposite.price,
         };
-        if order.qty.0 <= 0 || order.qty.0 % rules.lot_size.0 != 0 {
-            return deny(
-                Gate::QtyGrid,
-                d.qty_decimal(order.qty),
-                d.qty_decimal(rules.lot_size),
-            );
+        let qty = |limit: Qty| (d.qty_decimal(order.qty), d.qty_decimal(limit));
+        let (lot, least) = (rules.lot_size, rules.min_qty);
+        let in_lots = order.qty.0 > 0 && order.qty.0 % lot.0 == 0;
+        if !gauge.ask(Gate::QtyGrid, None, AtLeast, in_lots, || qty(lot))
+            || !gauge.ask(Gate::QtyGrid, None, AtLeast, order.qty >= least, || {
+                qty(least)
+            })
+        {
+            return None;
         }
-        if order.qty < rules.min_qty {
-            return deny(
-                Gate::QtyGrid,
-                d.qty_decimal(order.qty),
-                d.qty_decimal(rules.min_qty),
-            );
+        let Ok(notional) = d.notional(price, order.qty) else {
+            let figures = || (Decimal::MAX, Decimal::ZERO);
+            gauge.ask(Gate::OrderNotional, None, AtMost, false, figures);
+            return None;
+        };
+        let enough = notional >= rules.min_notional;
+        let figures = || (shown(notional), shown(rules.min_notional));
+        if !gauge.ask(Gate::MinNotional, None, AtLeast, enough, figures) {
+            return None;
         }
-        match d.notional(price, order.qty) {
-            Ok(notional) if notional < rules.min_notional => {
-                return deny(
-                    Gate::MinNotional,
-                    shown(notional),
-                    shown(rules.min_notional),
-                );
+        if order.side == Side::Sell && !rules.allows_short {
+            let free = self.held(self.strategy, order.instrument)
+                - self.working(self.strategy, order.instrument, Side::Sell);
+            let free = Qty(i64::try_from(free.max(0)).unwrap_or(i64::MAX));
+            if !gauge.ask(Gate::Inventory, None, AtMost, order.qty <= free, || {
+                qty(free)
+            }) {
+                return None;
             }
-            Ok(_) => {}
-            Err(_) => return deny(Gate::OrderNotional, Decimal::MAX, Decimal::ZERO),
         }
-        let collar_bps = self.desk.config().risk.price_collar_bps;
+        // A stop lies through the other side's best price by nature, and what it then pays no price of ours bounds.
         if let (OrderType::Limit, Some(reference)) =
             (order.order_type, top.side(order.side.opposite()))
         {
+            let collar_bps = self.desk.config().risk.price_collar_bps;
             let distance = i128::from(price.0) - i128::from(reference.price.0);
             let through = distance * i128::from(order.side.sign());
-            if through * 10_000 > i128::from(reference.price.0) * i128::from(collar_bps) {
+            let within = through * 10_000 <= i128::from(reference.price.0) * i128::from(collar_bps);
+            let figures = || {
                 let bps = through * 10_000 / i128::from(reference.price.0.max(1));
-                return deny(
-                    Gate::PriceCollar,
-                    Decimal::from_i128_with_scale(bps, 0),
-                    collar_bps.into(),
-                );
+                (Decimal::from_i128_with_scale(bps, 0), collar_bps.into())
+            };
+            if !gauge.ask(Gate::PriceCollar, None, AtMost, within, figures) {
+                return None;
             }
         }
-        Ok(price)
+        match order.side {
+            Side::Buy => Some(notional),
+            Side::Sell => {
+                let risk = risk_of_short(self.instrument, notional, order.qty.0.into());
+                if risk.is_err() {
+                    let figures = || (Decimal::MAX, Decimal::ZERO);
+                    gauge.ask(Gate::OrderNotional, None, AtMost, false, figures);
+                }
+                risk.ok()
+            }
+        }
     }
 
     /// What we allow ourselves.
-    fn our_gates(&self, price: Price) -> Result<Result<(), Denial>, EngineError> {
+    fn our_gates(&self, at_risk: Money, gauge: &mut impl Gauge) -> Result<(), EngineError> {
+        use Relation::{AtLeast, AtMost};
         let (desk, order, now) = (self.desk, self.order, self.now);
         let risk = desk.risk();
         let window_ms = desk.config().risk.duplicate_window_ms;
@@ -198,28 +340,26 @@ impl Subject<'_> {
             });
             if let Some(last) = same {
                 let age_ms = now.since(last.at) / 1_000_000;
-                if age_ms < window_ms {
-                    return Ok(deny(Gate::Duplicate, age_ms.into(), window_ms.into()));
+                let figures = || (age_ms.into(), window_ms.into());
+                if !gauge.ask(Gate::Duplicate, None, AtLeast, age_ms >= window_ms, figures) {
+                    return Ok(());
                 }
             }
-        }
-        if self.is_exit() {
-            return Ok(Ok(()));
         }
         let unknown = |o: &&crate::order::Order| {
             o.instrument == order.instrument && o.state == OrderState::Unknown
         };
         let unknowns = desk.orders().iter().filter(unknown).count();
-        if unknowns > 0 {
-            return Ok(deny(Gate::UnknownOutcome, unknowns.into(), Decimal::ZERO));
+        let figures = || (unknowns.into(), Decimal::ZERO);
+        if !gauge.ask(Gate::UnknownOutcome, None, AtMost, unknowns == 0, figures) {
+            return Ok(());
         }
-        let halts = risk
-            .halts
-            .iter()
-            .filter(|reason| reason.stops(self.strategy))
-            .count();
-        if halts > 0 && !self.is_hedge() {
-            return Ok(deny(Gate::Halted, halts.into(), Decimal::ZERO));
+        let stops = |reason: &&super::HaltReason| reason.stops(self.strategy);
+        let halts = risk.halts.iter().filter(stops).count();
+        let figures = || (halts.into(), Decimal::ZERO);
+        let passes = halts == 0 || self.is_hedge();
+        if !gauge.ask(Gate::Halted, None, AtMost, passes, figures) {
+            return Ok(());
         }
         for scope in [
             Scope::Total,
@@ -227,19 +367,19 @@ impl Subject<'_> {
             Scope::Strategy,
             Scope::Instrument,
         ] {
-            let limits = self.limits(scope);
-            if !limits.is_unlimited()
-                && let Err(denial) = self.scope_gates(scope, &limits, price)?
+            let set = self.limits(scope).filter(|limits| !limits.is_unlimited());
+            if let Some(limits) = set
+                && !self.scope_gates(scope, limits, at_risk, gauge)?
             {
-                return Ok(Err(denial));
+                return Ok(());
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    fn limits(&self, scope: Scope) -> LimitUnits {
+    fn limits(&self, scope: Scope) -> Option<&LimitUnits> {
         match scope {
-            Scope::Total => self.desk.limits().total,
+            Scope::Total => Some(&self.desk.limits().total),
             Scope::Venue => self.desk.limits().venue(self.instrument.venue),
             Scope::Strategy => self.desk.limits().strategy(self.strategy),
             Scope::Instrument => self.desk.limits().instrument(self.order.instrument),
@@ -260,105 +400,120 @@ impl Subject<'_> {
 
     /// Whether the order can only reduce what is held, all working orders of its side included.
     fn is_exit(&self) -> bool {
-        let held = self
-            .desk
-            .ledger()
-            .position(self.strategy, self.order.instrument)
-            .map_or(0, |p| p.qty.0);
-        if held == 0 || held.signum() == self.order.side.sign() {
-            return false;
-        }
-        let working = self.desk.orders().iter().filter(|o| {
-            (o.strategy, o.instrument, o.side)
-                == (self.strategy, self.order.instrument, self.order.side)
-        });
-        let leaving: i128 = working.map(|o| i128::from(o.remaining().0)).sum();
-        leaving + i128::from(self.order.qty.0) <= i128::from(held.unsigned_abs())
+        let order = self.order;
+        self.only_reduces(self.strategy, order.instrument, order.side, order.qty)
     }
 
     /// Whether the order is the counterpart of a position that the strategy really holds: with all that works on its side
     /// filled, it is no larger than the position that it hedges.
     fn is_hedge(&self) -> bool {
-        let held_in = |id| {
-            let position = self.desk.ledger().position(self.strategy, id)?;
-            let decimals = self.market.instrument(id).ok()?.decimals().qty;
-            qty_units(position.qty.0.into(), decimals).ok()
+        let Some(hedged) = self.order.hedges else {
+            return false;
         };
-        let held = self.order.hedges.and_then(held_in);
-        let after = qty_units(
-            self.worst_position(Scope::Strategy),
-            self.instrument.decimals().qty,
-        );
-        matches!((held, after), (Some(held), Ok(after)) if after.0.unsigned_abs() <= held.0.unsigned_abs())
+        let shares = |qty: i128, id| {
+            let decimals = self.market.instrument(id).ok()?.decimals().qty;
+            pow10(MONEY_DECIMALS.saturating_sub(decimals.into()))?.checked_mul(qty.abs())
+        };
+        let held = shares(self.held(self.strategy, hedged), hedged);
+        let after = shares(self.worst_position(Scope::Strategy), self.order.instrument);
+        matches!((after, held), (Some(after), Some(held)) if after <= held)
     }
 
+    /// Whether all working orders of the side and `qty` more can only reduce what is held.
+    fn only_reduces(
+        &self,
+        strategy: StrategyId,
+        instrument: InstrumentId,
+        side: Side,
+        qty: Qty,
+    ) -> bool {
+        let held = self.held(strategy, instrument);
+        if held == 0 || held.signum() == i128::from(side.sign()) {
+            return false;
+        }
+        self.working(strategy, instrument, side) + i128::from(qty.0) <= held.abs()
+    }
+
+    /// What a strategy holds, signed.
+    fn held(&self, strategy: StrategyId, instrument: InstrumentId) -> i128 {
+        let position = self.desk.ledger().position(strategy, instrument);
+        position.map_or(0, |p| p.qty.0.into())
+    }
+
+    /// What a strategy's working orders of a side may still fill.
+    fn working(&self, strategy: StrategyId, instrument: InstrumentId, side: Side) -> i128 {
+        let working = self
+            .desk
+            .orders()
+            .iter()
+            .filter(|o| (o.strategy, o.instrument, o.side) == (strategy, instrument, side));
+        working.map(|o| i128::from(o.remaining().0)).sum()
+    }
+
+    /// The limits of one scope; returns whether to go on.
     fn scope_gates(
         &self,
         scope: Scope,
         limits: &LimitUnits,
-        price: Price,
-    ) -> Result<Result<(), Denial>, EngineError> {
+        at_risk: Money,
+        gauge: &mut impl Gauge,
+    ) -> Result<bool, EngineError> {
         let (desk, order) = (self.desk, self.order);
         let d = self.instrument.decimals();
-        let above = |gate, value: Money, limit: Option<Money>| match limit {
-            Some(limit) if value > limit => deny(gate, shown(value), shown(limit)),
-            _ => Ok(()),
-        };
-        let too_many = |gate, count: usize, limit: Option<u32>| match limit {
-            Some(limit) if count as u64 >= u64::from(limit) => {
-                deny(gate, (count + 1).into(), limit.into())
-            }
-            _ => Ok(()),
-        };
-        let notional = d.notional(price, order.qty)?;
-        let counted = || {
-            above(
-                Gate::OrderQty,
-                qty_units(order.qty.0.into(), d.qty)?,
-                limits.order_qty,
-            )?;
-            above(Gate::OrderNotional, notional, limits.order_notional)?;
-            if limits.open_orders.is_some() {
-                let working = desk
-                    .orders()
-                    .iter()
-                    .filter(|o| self.in_scope(scope, o.strategy, o.instrument))
-                    .count();
-                too_many(Gate::OpenOrders, working, limits.open_orders)?;
-            }
-            if limits.orders_per_second.is_some() && !self.is_hedge() {
-                let recent = desk.risk().recent_orders(self.now);
-                let recent = recent.filter(|(s, i)| self.in_scope(scope, *s, *i)).count();
-                too_many(Gate::OrderRate, recent, limits.orders_per_second)?;
-            }
-            if limits.position.is_some() {
-                let value = qty_units(self.worst_position(scope), d.qty)?;
-                above(Gate::Position, value, limits.position)?;
-            }
-            if limits.open_positions.is_some() {
-                let used = self.instruments_in_use(scope);
-                if used.binary_search(&order.instrument).is_err() {
-                    too_many(Gate::OpenPositions, used.len(), limits.open_positions)?;
-                }
-            }
-            Ok(())
-        };
-        if let Err(denial) = counted() {
-            return Ok(Err(denial));
-        }
-        if limits.gross_notional.is_some() {
-            let gross = self.gross_notional(scope)?.add(notional)?;
-            if let Err(denial) = above(Gate::GrossNotional, gross, limits.gross_notional) {
-                return Ok(Err(denial));
+        if let Some(limit) = limits.order_qty {
+            let value = qty_units(order.qty.0.into(), d.qty);
+            if !amount(gauge, Gate::OrderQty, scope, value, limit) {
+                return Ok(false);
             }
         }
-        if limits.daily_loss.is_some() && !self.is_hedge() {
+        if let Some(limit) = limits.order_notional
+            && !amount(gauge, Gate::OrderNotional, scope, at_risk, limit)
+        {
+            return Ok(false);
+        }
+        if let Some(limit) = limits.open_orders {
+            let working = desk
+                .orders()
+                .iter()
+                .filter(|o| self.in_scope(scope, o.strategy, o.instrument));
+            if !count(gauge, Gate::OpenOrders, scope, working.count() + 1, limit) {
+                return Ok(false);
+            }
+        }
+        let hedges = self.is_hedge();
+        if let Some(limit) = limits.orders_per_second.filter(|_| !hedges) {
+            let recent = desk.risk().recent_orders(self.now);
+            let recent = recent.filter(|(s, i)| self.in_scope(scope, *s, *i));
+            if !count(gauge, Gate::OrderRate, scope, recent.count() + 1, limit) {
+                return Ok(false);
+            }
+        }
+        if let Some(limit) = limits.position {
+            let value = qty_units(self.worst_position(scope), d.qty);
+            if !amount(gauge, Gate::Position, scope, value, limit) {
+                return Ok(false);
+            }
+        }
+        if let Some(limit) = limits.open_positions {
+            let used = self.instruments_in_use(scope);
+            let is_new = used.binary_search(&order.instrument).is_err();
+            if is_new && !count(gauge, Gate::OpenPositions, scope, used.len() + 1, limit) {
+                return Ok(false);
+            }
+        }
+        if let Some(limit) = limits.gross_notional {
+            let gross = self.gross_notional(scope)?.add(at_risk)?;
+            if !amount(gauge, Gate::GrossNotional, scope, gross, limit) {
+                return Ok(false);
+            }
+        }
+        if let Some(limit) = limits.daily_loss.filter(|_| !hedges) {
             let loss = self.daily_loss(scope)?;
-            if let Err(denial) = above(Gate::DailyLoss, loss, limits.daily_loss) {
-                return Ok(Err(denial));
+            if !amount(gauge, Gate::DailyLoss, scope, loss, limit) {
+                return Ok(false);
             }
         }
-        Ok(Ok(()))
+        Ok(true)
     }
 
     /// The instruments with a position or with an order that may become one, sorted.
@@ -406,7 +561,8 @@ impl Subject<'_> {
         (held + i128::from(order.side.sign()) * (working + i128::from(order.qty.0))).abs()
     }
 
-    /// Positions at the mark and working orders at their price, in the order's quote currency.
+    /// Positions at the mark and working orders at their price, in the order's quote currency; what is or comes to be
+    /// short in a contract that pays 0 or 1, at what it may lose.
     fn gross_notional(&self, scope: Scope) -> Result<Money, EngineError> {
         let currency = self.instrument.quote_currency;
         let mut gross = Money::ZERO;
@@ -415,8 +571,11 @@ impl Subject<'_> {
             if instrument.quote_currency == currency
                 && self.in_scope(scope, position.strategy, position.instrument)
             {
-                let value = position.value(instrument)?;
-                gross = gross.add(Money(value.0.saturating_abs()))?;
+                let value = Money(position.value(instrument)?.0.saturating_abs());
+                gross = gross.add(match position.qty.0 {
+                    qty @ ..0 => risk_of_short(instrument, value, -i128::from(qty))?,
+                    0.. => value,
+                })?;
             }
         }
         for working in self.desk.orders().iter() {
@@ -428,7 +587,16 @@ impl Subject<'_> {
                     OrderType::Limit | OrderType::Stop => working.price,
                     OrderType::Market => instrument.mark(working.side).unwrap_or_default(),
                 };
-                gross = gross.add(instrument.decimals().notional(price, working.remaining())?)?;
+                let (qty, side) = (working.remaining(), working.side);
+                let notional = instrument.decimals().notional(price, qty)?;
+                let opens_short = side == Side::Sell
+                    && instrument.definition.instrument_type == InstrumentType::Binary
+                    && !self.only_reduces(working.strategy, working.instrument, side, Qty(0));
+                gross = gross.add(if opens_short {
+                    risk_of_short(instrument, notional, qty.0.into())?
+                } else {
+                    notional
+                })?;
             }
         }
         Ok(gross)
@@ -453,12 +621,58 @@ impl Subject<'_> {
     }
 }
 
-/// A quantity mantissa in units of 1e-18, for comparison with a limit.
-fn qty_units(qty: i128, decimals: u8) -> Result<Money, Denial> {
+/// An amount against its limit; returns whether to go on.
+fn amount(gauge: &mut impl Gauge, gate: Gate, scope: Scope, value: Money, limit: Money) -> bool {
+    let figures = || (shown(value), shown(limit));
+    let is_near = value <= limit
+        && value.0.saturating_mul(NEAR_DENOMINATOR.into())
+            >= limit.0.saturating_mul(NEAR_NUMERATOR.into());
+    if is_near {
+        gauge.near(|| near(scope, gate, figures()));
+    }
+    gauge.ask(gate, Some(scope), Relation::AtMost, value <= limit, figures)
+}
+
+/// A count, the order included, against its limit; returns whether to go on.
+fn count(gauge: &mut impl Gauge, gate: Gate, scope: Scope, value: usize, limit: u32) -> bool {
+    let figures = || (value.into(), limit.into());
+    let (value_now, limit_now) = (value as u64, u64::from(limit));
+    let passes = value_now <= limit_now;
+    if passes && value_now * NEAR_DENOMINATOR >= limit_now * NEAR_NUMERATOR {
+        gauge.near(|| near(scope, gate, figures()));
+    }
+    gauge.ask(gate, Some(scope), Relation::AtMost, passes, figures)
+}
+
+const fn near(scope: Scope, gate: Gate, (value, limit): (Decimal, Decimal)) -> Near {
+    Near {
+        scope,
+        gate,
+        value,
+        limit,
+    }
+}
+
+/// What a short position or a sale that opens one puts at risk: its notional, but for a contract that pays 0 or 1 what it
+/// pays at most less the notional.
+fn risk_of_short(
+    instrument: &Instrument,
+    notional: Money,
+    qty: i128,
+) -> Result<Money, NumberError> {
+    if instrument.definition.instrument_type != InstrumentType::Binary {
+        return Ok(notional);
+    }
+    const OVERFLOW: NumberError = NumberError::Overflow { what: "notional" };
+    let unit = pow10(MONEY_DECIMALS.saturating_sub(instrument.decimals().qty.into()));
+    let payout = unit
+        .and_then(|unit| qty.checked_mul(unit))
+        .ok_or(OVERFLOW)?;
+    Ok(Money(payout).sub(notional)?.max(Money::ZERO))
+}
+
+/// A quantity mantissa in units of 1e-18, for comparison with a limit; what does not fit is above every limit.
+fn qty_units(qty: i128, decimals: u8) -> Money {
     let unit = pow10(MONEY_DECIMALS.saturating_sub(decimals.into())).unwrap_or(1);
-    qty.checked_mul(unit).map(Money).ok_or(Denial {
-        gate: Gate::OrderQty,
-        value: Decimal::MAX,
-        limit: Decimal::ZERO,
-    })
+    Money(qty.saturating_mul(unit))
 }

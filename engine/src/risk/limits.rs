@@ -36,6 +36,10 @@ pub struct RiskConfig {
     pub max_data_age_ms: u64,
     /// The same order again within this time is a duplicate, in milliseconds; 0 turns the gate off.
     pub duplicate_window_ms: u64,
+    /// A clock that is off by this much halts new risk, in milliseconds.
+    pub max_clock_drift_ms: u64,
+    /// Whether a halt takes back working orders that could add risk.
+    pub cancel_on_halt: bool,
     /// Over all strategies and venues.
     pub total: Limits,
     /// For each strategy that `strategies` does not name.
@@ -54,6 +58,8 @@ impl Default for RiskConfig {
             price_collar_bps: 200,
             max_data_age_ms: 10_000,
             duplicate_window_ms: 0,
+            max_clock_drift_ms: 1_000,
+            cancel_on_halt: true,
             total: Limits {
                 max_open_orders: Some(1_000),
                 ..Limits::default()

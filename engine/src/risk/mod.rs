@@ -1,11 +1,13 @@
 //! The gate in the order path that no strategy can bypass, and the reasons to halt.
 //!
 //! Every order passes every gate in the order of [`Gate::ALL`], those of limits once for each scope from the widest to
-//! the narrowest; the first one that stops it is journalled with what it saw and what it allows. Orders that only reduce a position are exits: gates that guard new risk let them through.
+//! the narrowest; the first one that stops it is journalled with what it saw and what it allows. An
+//! order that only reduces a position is an exit: the venue's own rules and the collar hold for it, and it passes the age
+//! of the data and every gate that guards new risk.
 mod check;
 mod limits;
 
-pub use check::{Denial, Proposal, check};
+pub use check::{Denial, Near, Proposal, check, explain};
 pub use limits::{LimitUnits, Limits, RiskConfig};
 
 use crate::id::{InstrumentId, OrderId, StrategyId};
@@ -47,6 +49,8 @@ gates! {
     QtyGrid, "qty_grid";
     /// Price times quantity below the venue's minimum.
     MinNotional, "min_notional";
+    /// A sale of more than is held, where the venue has no short positions.
+    Inventory, "inventory";
     /// Limit price too far through our own book.
     PriceCollar, "price_collar";
     /// The same order again within the window.
@@ -87,12 +91,26 @@ pub enum Scope {
     Instrument,
 }
 
+impl Scope {
+    /// The name on the tape.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scope::Total => "total",
+            Scope::Venue => "venue",
+            Scope::Strategy => "strategy",
+            Scope::Instrument => "instrument",
+        }
+    }
+}
+
 /// Why trading is halted. Reasons form a set; new risk is taken again when the set is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HaltReason {
     /// An operator said so.
     Operator,
+    /// Our clock is off; ends when it is right again.
+    ClockDrift,
     /// A strategy lost too much today; ends with the UTC day.
     DailyLoss {
         /// Which one.
@@ -110,7 +128,7 @@ impl HaltReason {
     pub fn stops(self, strategy: StrategyId) -> bool {
         match self {
             HaltReason::DailyLoss { strategy: halted } => halted == strategy,
-            HaltReason::Operator | HaltReason::IllegalMove { .. } => true,
+            HaltReason::Operator | HaltReason::ClockDrift | HaltReason::IllegalMove { .. } => true,
         }
     }
 }
@@ -147,6 +165,8 @@ pub(crate) struct DayStart {
 pub struct RiskState {
     /// Reasons to halt in force.
     pub halts: BTreeSet<HaltReason>,
+    /// Limits that were warned of today: gate, scope and whose.
+    warned: BTreeSet<(Gate, Scope, u32)>,
     /// The last second's orders.
     recent: VecDeque<RecentOrder>,
     last_orders: Vec<LastOrder>,
@@ -189,6 +209,15 @@ impl RiskState {
         }
     }
 
+    /// Whether somebody was warned of a limit today.
+    pub(crate) fn is_warned(&self, gate: Gate, scope: Scope, whose: u32) -> bool {
+        self.warned.contains(&(gate, scope, whose))
+    }
+
+    pub(crate) fn warned(&mut self, gate: Gate, scope: Scope, whose: u32) {
+        self.warned.insert((gate, scope, whose));
+    }
+
     /// Whose the orders of the last second are, and in what.
     fn recent_orders(&self, now: Nanos) -> impl Iterator<Item = (StrategyId, InstrumentId)> + '_ {
         let counts = move |order: &&RecentOrder| now.since(order.at) < SECOND_NS;
@@ -204,6 +233,7 @@ impl RiskState {
     pub(crate) fn roll_day(&mut self, next_day: Nanos, profits: Vec<DayStart>) {
         self.next_day = next_day;
         self.day_start = profits;
+        self.warned.clear();
     }
 
     /// The profit of a position when the day began.

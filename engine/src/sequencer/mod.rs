@@ -10,21 +10,20 @@ pub use sink::{MemorySink, NullSink, Sink};
 use crate::desk::{Decision, Desk, DueDecision, Scratch};
 use crate::error::EngineError;
 use crate::event::{
-    AlarmRaised, CancelDecided, Event, GateChanged, HaltChanged, IntentChanged, Kind, OrderDecided,
-    OrderDenied, ParentChanged, SignalRaised, StateHash, TimerSet,
+    AlarmRaised, CancelDecided, Event, GateChanged, HaltChanged, IntentChanged, Kind, LimitWarned,
+    OrderDecided, OrderDenied, ParentChanged, SignalRaised, StateHash, TimerSet,
 };
 use crate::id::{Sequence, StrategyId};
 use crate::market::Market;
-use crate::risk;
+use crate::risk::{self, Near, Proposal, Scope};
 use crate::strategy::{Candidate, Figure, GateName, Stopped};
 use crate::time::Nanos;
 use onetape_journal::{Frame, Tag};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 /// A step with more derived frames than this is a strategy answering itself without end.
-const MAX_FRAMES_PER_STEP: u32 = 10_000;
+const MAX_FRAMES_PER_STEP: usize = 10_000;
 /// And so are more due steps at one time than this; every instrument may close a bar at midnight.
 const MAX_STEPS_AT_ONCE: u32 = 1_000_000;
 
@@ -64,7 +63,7 @@ pub struct Sequencer<S> {
     next: Sequence,
     last_stamp: Nanos,
     sink: S,
-    pending: VecDeque<(Sequence, Decision)>,
+    pending: Vec<(Sequence, Decision)>,
     scratch: Scratch,
     payload: Vec<u8>,
     state: Vec<u8>,
@@ -89,7 +88,7 @@ impl<S: Sink> Sequencer<S> {
             next: Sequence(1),
             last_stamp: Nanos(0),
             sink,
-            pending: VecDeque::with_capacity(64),
+            pending: Vec::with_capacity(64),
             scratch: Scratch::default(),
             payload: Vec::with_capacity(1_024),
             state: Vec::new(),
@@ -127,7 +126,9 @@ impl<S: Sink> Sequencer<S> {
         let sequence = self.append(now, Tag::input(kind), payload)?;
         self.desk.count_input();
         self.take(sequence, now, event)?;
-        self.drain(now)?;
+        if !self.pending.is_empty() {
+            self.drain(now)?;
+        }
         self.hash_if_due(sequence, now, event)?;
         self.sink.end_step().map_err(StepError::Sink)
     }
@@ -188,10 +189,11 @@ impl<S: Sink> Sequencer<S> {
                     &mut self.scratch,
                     &mut |decision| match decision {
                         DueDecision::Report(report) => {
-                            pending.push_back((due.cause, Decision::Report(report)))
+                            pending.push((due.cause, Decision::Report(report)))
                         }
                         DueDecision::Timer(timer) => first = Some(Event::TimerFired(timer)),
                         DueDecision::Halt(halt) => first = Some(Event::HaltChanged(halt)),
+                        DueDecision::Day(day) => first = Some(Event::DayRolled(day)),
                     },
                 );
         decided.map_err(|e| self.broken(self.next, at, 0, e))?;
@@ -302,118 +304,177 @@ impl<S: Sink> Sequencer<S> {
         let folded = folded.and_then(|()| self.desk.evolve(sequence, now, event, &self.market));
         let pending = &mut self.pending;
         let decided = folded.and_then(|()| {
-            let out = &mut |decision| pending.push_back((sequence, decision));
+            let out = &mut |decision| pending.push((sequence, decision));
             self.desk
                 .decide(sequence, now, event, &self.market, &mut self.scratch, out)
         });
         decided.map_err(|e| self.broken(sequence, now, event.kind().number(), e))
     }
 
-    #[inline]
+    /// Takes the frames that pending decisions become, and those that follow from them.
     fn drain(&mut self, now: Nanos) -> Result<(), StepError<S::Error>> {
-        let mut frames = 0;
-        while let Some((cause, decision)) = self.pending.pop_front() {
-            frames += 1;
-            if frames > MAX_FRAMES_PER_STEP {
-                return Err(self.runaway(now, MAX_FRAMES_PER_STEP));
+        let (mut taken, mut near) = (0, Vec::new());
+        // Looked at where it stands: moving a decision just written stalls the processor.
+        while let Some((cause, decision)) = self.pending.get(taken) {
+            taken += 1;
+            if taken > MAX_FRAMES_PER_STEP {
+                return Err(self.runaway(now, MAX_FRAMES_PER_STEP as u32));
             }
-            match self.frame_of(now, cause, decision) {
-                Ok(Some(ref event)) => self.emit(now, event)?,
-                Ok(None) => {}
-                Err(e) => return Err(e),
+            let cause = *cause;
+            let event = match decision {
+                Decision::Order(strategy, proposal) => {
+                    self.judged(now, cause, *strategy, proposal, &mut near)?
+                }
+                Decision::Cancel(strategy, id) => {
+                    let order = self.desk.orders().get(*id);
+                    match order.filter(|o| o.strategy == *strategy && !o.cancelling) {
+                        Some(order) => Event::CancelDecided(CancelDecided {
+                            cause,
+                            strategy: *strategy,
+                            instrument: order.instrument,
+                            order: *id,
+                        }),
+                        None => continue,
+                    }
+                }
+                Decision::Timer(strategy, due, token) => Event::TimerSet(TimerSet {
+                    cause,
+                    strategy: *strategy,
+                    due: *due,
+                    token: *token,
+                }),
+                Decision::Report(report) => Event::ExecutionReport(report.clone()),
+                Decision::Halt(reason, active) => {
+                    if self.desk.risk().halts.contains(reason) == *active {
+                        continue;
+                    }
+                    Event::HaltChanged(HaltChanged {
+                        cause,
+                        reason: *reason,
+                        active: *active,
+                    })
+                }
+                record => match self.record_of(cause, record) {
+                    Some(event) => event,
+                    None => continue,
+                },
+            };
+            self.emit(now, &event)?;
+            if !near.is_empty() {
+                self.warn(now, &event, &mut near)?;
+            }
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// What the gates make of an order.
+    fn judged(
+        &self,
+        now: Nanos,
+        cause: Sequence,
+        strategy: StrategyId,
+        p: &Proposal,
+        near: &mut Vec<Near>,
+    ) -> Result<Event<'static>, StepError<S::Error>> {
+        let checked = risk::check(&self.desk, &self.market, now, strategy, p, near);
+        let verdict =
+            checked.map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
+        Ok(match verdict {
+            Ok(()) => Event::OrderDecided(OrderDecided {
+                cause,
+                strategy,
+                instrument: p.instrument,
+                side: p.side,
+                order_type: p.order_type,
+                time_in_force: p.time_in_force,
+                price: p.price,
+                qty: p.qty,
+                tag: p.tag,
+            }),
+            Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
+                cause,
+                strategy,
+                instrument: p.instrument,
+                side: p.side,
+                price: p.price,
+                qty: p.qty,
+                gate,
+                value,
+                limit,
+                tag: p.tag,
+            }),
+        })
+    }
+
+    /// Says once a day which limits an approved order nearly uses up.
+    #[cold]
+    fn warn(
+        &mut self,
+        now: Nanos,
+        event: &Event<'_>,
+        near: &mut Vec<Near>,
+    ) -> Result<(), StepError<S::Error>> {
+        let Event::OrderDecided(order) = event else {
+            near.clear();
+            return Ok(());
+        };
+        let cause = Sequence(self.next.0 - 1);
+        for near in near.drain(..) {
+            let whose = match near.scope {
+                Scope::Total => 0,
+                Scope::Venue => self
+                    .market
+                    .instrument(order.instrument)
+                    .map_or(0, |instrument| instrument.venue.0.into()),
+                Scope::Strategy => order.strategy.0.into(),
+                Scope::Instrument => order.instrument.0,
+            };
+            if !self.desk.risk().is_warned(near.gate, near.scope, whose) {
+                let warned = LimitWarned {
+                    cause,
+                    strategy: order.strategy,
+                    scope: near.scope,
+                    whose,
+                    gate: near.gate,
+                    value: near.value,
+                    limit: near.limit,
+                };
+                self.emit(now, &Event::LimitWarned(Box::new(warned)))?;
             }
         }
         Ok(())
     }
 
-    /// The frame that a decision becomes; `None` where it has lost its object.
-    fn frame_of(
-        &self,
-        now: Nanos,
-        cause: Sequence,
-        decision: Decision,
-    ) -> Result<Option<Event<'static>>, StepError<S::Error>> {
-        Ok(match decision {
-            Decision::Order(strategy, p) => {
-                let checked = risk::check(&self.desk, &self.market, now, strategy, &p);
-                let verdict = checked
-                    .map_err(|e| self.broken(self.next, now, Kind::OrderDecided.number(), e))?;
-                Some(match verdict {
-                    Ok(()) => Event::OrderDecided(OrderDecided {
-                        cause,
-                        strategy,
-                        instrument: p.instrument,
-                        side: p.side,
-                        order_type: p.order_type,
-                        time_in_force: p.time_in_force,
-                        price: p.price,
-                        qty: p.qty,
-                        tag: p.tag,
-                    }),
-                    Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
-                        cause,
-                        strategy,
-                        instrument: p.instrument,
-                        side: p.side,
-                        price: p.price,
-                        qty: p.qty,
-                        gate,
-                        value,
-                        limit,
-                        tag: p.tag,
-                    }),
-                })
+    /// The frame of a decision that only says something.
+    #[cold]
+    fn record_of(&self, cause: Sequence, decision: &Decision) -> Option<Event<'static>> {
+        Some(match decision {
+            Decision::Gate(strategy, changed) => {
+                return self.gate_changed(cause, *strategy, changed);
             }
-            Decision::Cancel(strategy, id) => {
-                let order = self
-                    .desk
-                    .orders()
-                    .get(id)
-                    .filter(|o| o.strategy == strategy && !o.cancelling);
-                order.map(|order| {
-                    Event::CancelDecided(CancelDecided {
-                        cause,
-                        strategy,
-                        instrument: order.instrument,
-                        order: id,
-                    })
-                })
-            }
-            Decision::Timer(strategy, due, token) => Some(Event::TimerSet(TimerSet {
-                cause,
-                strategy,
-                due,
-                token,
-            })),
-            Decision::Report(report) => Some(Event::ExecutionReport(report)),
-            Decision::Gate(strategy, changed) => self.gate_changed(cause, strategy, &changed),
             Decision::Alarm(strategy, instrument, alarm, value) => {
-                Some(Event::AlarmRaised(Box::new(AlarmRaised {
+                Event::AlarmRaised(Box::new(AlarmRaised {
                     cause,
-                    strategy,
-                    instrument,
-                    alarm,
-                    value,
-                })))
+                    strategy: *strategy,
+                    instrument: *instrument,
+                    alarm: *alarm,
+                    value: *value,
+                }))
             }
-            Decision::Parent(change) => Some(Event::ParentChanged(Box::new(ParentChanged {
+            Decision::Parent(change) => Event::ParentChanged(Box::new(ParentChanged {
                 cause,
-                ..*change
-            }))),
-            Decision::Signal(signal) => Some(Event::SignalRaised(Box::new(SignalRaised {
+                ..(**change).clone()
+            })),
+            Decision::Signal(signal) => Event::SignalRaised(Box::new(SignalRaised {
                 cause,
-                ..*signal
-            }))),
-            Decision::Intent(change) => Some(Event::IntentChanged(Box::new(IntentChanged {
+                ..(**signal).clone()
+            })),
+            Decision::Intent(change) => Event::IntentChanged(Box::new(IntentChanged {
                 cause,
-                ..*change
-            }))),
-            Decision::Halt(reason, active) => (self.desk.risk().halts.contains(&reason) != active)
-                .then_some(Event::HaltChanged(HaltChanged {
-                    cause,
-                    reason,
-                    active,
-                })),
+                ..(**change).clone()
+            })),
+            _ => return None,
         })
     }
 

@@ -178,32 +178,102 @@ impl State {
         self.twice_mid = twice_mid;
     }
 
+    /// How far what is held moves both quotes down.
+    #[inline]
+    fn skew(&self, held: i64, size: i64) -> i64 {
+        if held == 0 {
+            return 0;
+        }
+        // Beyond a full position quotes move no further, so the shift stays below the whole price.
+        let full = i128::from(size) * i128::from(self.params.max_position);
+        let held = i128::from(held).clamp(-full, full);
+        divided(i128::from(self.params.skew_cbps) * held, full) as i64
+    }
+
     /// Where a side's quote should stand: on the tick, away from the mid.
     #[inline]
-    fn target(&self, side: Side, twice_mid: i64, held: i64, size: i64, tick: i64) -> i64 {
-        let full = i128::from(size) * i128::from(self.params.max_position);
-        let skew = match held {
-            0 => 0,
-            // Beyond a full position quotes move no further, so the shift stays below the whole price.
-            held => divided(
-                i128::from(self.params.skew_cbps) * i128::from(held).clamp(-full, full),
-                full,
-            ),
-        };
+    fn target(&self, side: Side, twice_mid: i64, skew: i64, tick: i64) -> i64 {
         // Neither quote passes the mid: a post-only order beyond it would only expire.
-        let half_spread = i128::from(self.params.half_spread_cbps);
+        let half_spread = i64::from(self.params.half_spread_cbps);
         let shift = match side {
             Side::Buy => (-half_spread - skew).min(0),
             Side::Sell => (half_spread - skew).max(0),
         };
         // Twice the mid in millionths of a price unit, so that hundredths of a basis point are whole.
-        let wanted = i128::from(twice_mid) * (1_000_000 + shift);
+        let wanted = i128::from(twice_mid) * i128::from(1_000_000 + shift);
         let step = i128::from(tick) * 2_000_000;
         let ticks = match side {
             Side::Buy => rounded_down(wanted, step),
             Side::Sell => -rounded_down(-wanted, step),
         };
         i64::try_from(ticks).unwrap_or(0).saturating_mul(tick)
+    }
+
+    /// Takes back what stands wrong and places what is missing.
+    fn quote(&self, view: &View<'_>, wishes: &mut Wishes) {
+        let Some(id) = self.bound else { return };
+        let Some(twice_mid) = self.twice_mid else {
+            // Blind: nothing of ours should stand in a market that we can't see.
+            for side in [&self.bid, &self.ask] {
+                if let Some(quote) = side.quote.filter(|quote| !quote.cancelling) {
+                    wishes.cancel(quote.order);
+                }
+            }
+            return;
+        };
+        let Ok(instrument) = view.market.instrument(id) else {
+            return;
+        };
+        let Some(rules) = instrument.rules_at(view.now) else {
+            return;
+        };
+        // Where the tick changes with the price, the price comes first: to the unit, then to the grid.
+        let tick = if rules.bands.is_empty() {
+            rules.tick_size.0
+        } else {
+            1
+        };
+        let held = view.position(id).0;
+        let Some(Qty(size)) = self.qty else { return };
+        let skew = self.skew(held, size);
+        let drift = i128::from(twice_mid) * i128::from(self.params.requote_cbps);
+        for side in [Side::Buy, Side::Sell] {
+            let state = self.side(side);
+            if state.quote.is_some_and(|quote| quote.cancelling) {
+                continue;
+            }
+            let mut price = self.target(side, twice_mid, skew, tick);
+            if !rules.bands.is_empty() {
+                price = match side {
+                    Side::Buy => rules.floor_price(Price(price)).0,
+                    Side::Sell => rules.ceil_price(Price(price)).0,
+                };
+            }
+            match state.quote {
+                Some(quote) => {
+                    if i128::from(quote.price.0.abs_diff(price)) * 2_000_000 > drift {
+                        wishes.cancel(quote.order);
+                    }
+                }
+                None => {
+                    let after = (i128::from(held) + i128::from(side.sign() * size)).abs();
+                    let full = i128::from(size) * i128::from(self.params.max_position);
+                    let grows = held.signum() != -side.sign();
+                    if (!grows || after <= full) && price > 0 && view.now >= state.quiet_until {
+                        wishes.order(Proposal {
+                            instrument: id,
+                            side,
+                            order_type: OrderType::Limit,
+                            time_in_force: TimeInForce::PostOnly,
+                            price: Price(price),
+                            qty: Qty(size),
+                            tag: 0,
+                            hedges: None,
+                        });
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -219,8 +289,10 @@ fn divided(n: i128, d: i128) -> i128 {
 /// `n / d` for a positive `d`, rounded down.
 #[inline]
 fn rounded_down(n: i128, d: i128) -> i128 {
-    let quotient = divided(n, d);
-    quotient - i128::from(quotient * d > n)
+    match (i64::try_from(n), i64::try_from(d)) {
+        (Ok(n), Ok(d)) => i128::from(n / d - i64::from(n % d < 0)),
+        _ => n / d - i128::from(n % d < 0),
+    }
 }
 
 impl Strategy for State {
@@ -288,57 +360,8 @@ impl Strategy for State {
 
     #[inline]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
-        let Some(id) = self.bound else { return };
-        if !self.look || !self.is_tick(event) {
-            return;
-        }
-        let Some(twice_mid) = self.twice_mid else {
-            // Blind: nothing of ours should stand in a market that we can't see.
-            for side in [&self.bid, &self.ask] {
-                if let Some(quote) = side.quote.filter(|quote| !quote.cancelling) {
-                    wishes.cancel(quote.order);
-                }
-            }
-            return;
-        };
-        let Ok(instrument) = view.market.instrument(id) else {
-            return;
-        };
-        let rules = instrument.rules_at(view.now);
-        let Some(tick) = rules.map(|rules| rules.tick_size.0) else {
-            return;
-        };
-        let held = view.position(id).0;
-        let Some(Qty(size)) = self.qty else { return };
-        let drift = i128::from(twice_mid) * i128::from(self.params.requote_cbps);
-        for side in [Side::Buy, Side::Sell] {
-            let state = self.side(side);
-            let price = self.target(side, twice_mid, held, size, tick);
-            match state.quote {
-                Some(quote) if quote.cancelling => {}
-                Some(quote) => {
-                    if i128::from(quote.price.0.abs_diff(price)) * 2_000_000 > drift {
-                        wishes.cancel(quote.order);
-                    }
-                }
-                None => {
-                    let after = (i128::from(held) + i128::from(side.sign() * size)).abs();
-                    let full = i128::from(size) * i128::from(self.params.max_position);
-                    let grows = held.signum() != -side.sign();
-                    if (!grows || after <= full) && price > 0 && view.now >= state.quiet_until {
-                        wishes.order(Proposal {
-                            instrument: id,
-                            side,
-                            order_type: OrderType::Limit,
-                            time_in_force: TimeInForce::PostOnly,
-                            price: Price(price),
-                            qty: Qty(size),
-                            tag: 0,
-                            hedges: None,
-                        });
-                    }
-                }
-            }
+        if self.look && self.is_tick(event) {
+            self.quote(view, wishes);
         }
     }
 }
@@ -355,8 +378,8 @@ mod tests {
             ..Params::default()
         };
         let state = State::new(&params).unwrap();
-        assert_eq!(state.target(Side::Buy, 20_001, 0, 1, 1), 9_999);
-        assert_eq!(state.target(Side::Sell, 20_001, 0, 1, 1), 10_002);
+        assert_eq!(state.target(Side::Buy, 20_001, 0, 1), 9_999);
+        assert_eq!(state.target(Side::Sell, 20_001, 0, 1), 10_002);
     }
 
     /// By hand: half spread 10, skew 50 against a full short position would put the bid 40 above the mid of 100.00.
@@ -369,8 +392,14 @@ mod tests {
             ..Params::default()
         };
         let state = State::new(&params).unwrap();
-        assert_eq!(state.target(Side::Buy, 20_000, -1, 1, 1), 10_000);
-        assert_eq!(state.target(Side::Sell, 20_000, 1, 1, 1), 10_000);
+        assert_eq!(
+            state.target(Side::Buy, 20_000, state.skew(-1, 1), 1),
+            10_000
+        );
+        assert_eq!(
+            state.target(Side::Sell, 20_000, state.skew(1, 1), 1),
+            10_000
+        );
     }
 
     #[test]
@@ -383,12 +412,12 @@ mod tests {
         };
         let state = State::new(&params).unwrap();
         assert!(
-            state.target(Side::Buy, 2_000_000, 1, 1, 1)
-                < state.target(Side::Buy, 2_000_000, 0, 1, 1)
+            state.target(Side::Buy, 2_000_000, state.skew(1, 1), 1)
+                < state.target(Side::Buy, 2_000_000, 0, 1)
         );
         assert!(
-            state.target(Side::Sell, 2_000_000, 1, 1, 1)
-                < state.target(Side::Sell, 2_000_000, 0, 1, 1)
+            state.target(Side::Sell, 2_000_000, state.skew(1, 1), 1)
+                < state.target(Side::Sell, 2_000_000, 0, 1)
         );
     }
 }

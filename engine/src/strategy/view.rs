@@ -207,6 +207,11 @@ impl Wishes {
     }
 
     #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.wishes.is_empty()
+    }
+
+    #[inline]
     pub(crate) fn drain(
         &mut self,
         strategy: StrategyId,

@@ -1,6 +1,7 @@
 //! A sequencer with frames in memory, and events with the fields that a test cares about.
 #![allow(dead_code, reason = "every test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+pub(crate) mod samples;
 pub(crate) mod world;
 
 use onetape_engine::event::{
@@ -8,7 +9,7 @@ use onetape_engine::event::{
     InstrumentDefined, InstrumentType, Level, OrderDecided, Quote, SessionStart, Trade,
     TradingRules, VenueReason,
 };
-use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
@@ -82,6 +83,8 @@ pub(crate) fn rules(id: u32) -> TradingRules {
         min_notional: Money::ZERO,
         min_price: Price(1),
         max_price: Price(1_000_000_000),
+        bands: Vec::new(),
+        allows_short: true,
     }
 }
 
@@ -100,6 +103,7 @@ pub(crate) fn fees(id: u32, maker: i64, taker: i64) -> FeeSchedule {
             mode: RoundingMode::Up,
         },
         source: "test".into(),
+        accrual: FeeAccrual::PerFill,
     }
 }
 

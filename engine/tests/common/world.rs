@@ -10,7 +10,7 @@ use onetape_engine::number::{Money, Price, Qty};
 use onetape_engine::order::OrderState;
 use onetape_engine::risk::Limits;
 use onetape_engine::sequencer::{MemorySink, Sequencer};
-use onetape_engine::session::{PaperVenueConfig, SessionConfig, StrategyConfig};
+use onetape_engine::session::{PaperVenueConfig, QueueModel, SessionConfig, StrategyConfig};
 use onetape_engine::time::{DAY_NS, Nanos};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -237,10 +237,23 @@ fn config() -> impl Strategy<Value = SessionConfig> {
     let venue = || {
         let latency = prop_oneof![Just(0u64), 1u64..5_000, Just(2_000_000)];
         let rejects = prop_oneof![3 => Just(0u32), 1 => 0..400_000u32];
-        (latency, rejects).prop_map(|(latency_us, reject_per_million)| PaperVenueConfig {
-            latency_us,
-            reject_per_million,
-        })
+        let unknowns = prop_oneof![5 => Just(0u32), 1 => 0..200_000u32];
+        let queue = prop_oneof![
+            Just((QueueModel::RiskAverse, 2)),
+            (1u8..=3).prop_map(|exponent| (QueueModel::PowerProbability, exponent)),
+        ];
+        (latency, rejects, unknowns, 0u64..20, queue).prop_map(
+            |(latency_us, reject_per_million, unknown_per_million, unknown_ms, queue)| {
+                PaperVenueConfig {
+                    latency_us,
+                    queue: queue.0,
+                    queue_exponent: queue.1,
+                    reject_per_million,
+                    unknown_per_million,
+                    unknown_ms,
+                }
+            },
+        )
     };
     let free = || prop_oneof![5 => Just(Limits::default()), 1 => limits()];
     (

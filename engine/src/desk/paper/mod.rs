@@ -2,28 +2,34 @@
 //!
 //! - An order arrives after the venue's latency in event time and walks the opposite side's depth. What it took is not
 //!   there a second time until the venue shows that level anew.
-//! - The rest of a limit order rests behind everything displayed at its price (the risk-averse queue: only trades at
-//!   the price, or the level shrinking below what is ahead, move it forward). It fills when trades exceed the queue
-//!   ahead, in full when trades go through its price, and in full when the other side comes to its price.
+//! - The rest of a limit order rests behind everything displayed at its price ([`queue`] says what moves it forward). It
+//!   fills when trades exceed the queue ahead, in full when trades go through its price, and in full when the other side
+//!   comes to its price.
+//! - A stop order is held until its trigger is reached ([`stop`]), then takes what is there like a market order.
 //! - Ticks, lots, bounds, market status and the fee in force are checked on arrival.
+//! - Rejects and unknown outcomes are drawn from the session's seed and the order's id.
 //!
 //! Like everything on the desk it decides from `&self` and changes only in `evolve` of the reports that it made.
+mod consumed;
+mod queue;
+mod stop;
+
 use super::Desk;
 use crate::error::EngineError;
 use crate::event::{
     Aggressor, BookUpdate, Event, ExecutionReport, Fill, Level, Liquidity, Trade, TradingStatus,
     VenueReason,
 };
-use crate::fees::formula_for;
 use crate::id::{InstrumentId, OrderId, Sequence};
 use crate::market::{Instrument, Market, Top};
 use crate::number::{Price, Qty};
 use crate::order::{Order, OrderState, OrderType, Side, TimeInForce};
+use crate::session::PaperVenueConfig;
 use crate::time::Nanos;
+use consumed::Consumed;
+use queue::Queue;
 use serde::{Deserialize, Serialize};
-
-/// Nothing is known of the queue: the order rests deeper than the quotes show.
-const QUEUE_UNKNOWN: i64 = i64::MAX;
+use stop::Stop;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Resting {
@@ -32,20 +38,9 @@ struct Resting {
     side: Side,
     price: Price,
     remaining: Qty,
-    /// Displayed before us at our price.
-    ahead: i64,
+    queue: Queue,
     /// What trades have filled of it and no report has said yet.
     fillable: i64,
-}
-
-/// Liquidity that we took from a level as it was displayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Taken {
-    instrument: InstrumentId,
-    side: Side,
-    price: Price,
-    displayed: Qty,
-    qty: Qty,
 }
 
 /// What the paper venue keeps beside the market.
@@ -53,7 +48,9 @@ struct Taken {
 pub struct Paper {
     /// In the order of arrival.
     resting: Vec<Resting>,
-    taken: Vec<Taken>,
+    /// In the order of arrival.
+    stops: Vec<Stop>,
+    taken: Consumed,
     fills: u64,
 }
 
@@ -61,7 +58,7 @@ impl Paper {
     /// Whether no market event can matter.
     #[inline]
     pub(super) const fn is_idle(&self) -> bool {
-        self.resting.is_empty() && self.taken.is_empty()
+        self.resting.is_empty() && self.taken.is_empty() && self.stops.is_empty()
     }
 
     /// Folds a market event that the market has folded already.
@@ -89,6 +86,41 @@ impl Paper {
             }
             _ => {}
         }
+        if !self.stops.is_empty() {
+            self.see_stops(event, market);
+        }
+    }
+
+    /// Triggers stops. What a print that triggers one took is not there for it, although the book still shows it.
+    #[cold]
+    fn see_stops(&mut self, event: &Event<'_>, market: &Market) {
+        let Some(Ok(instrument)) = event.instrument().map(|id| market.instrument(id)) else {
+            return;
+        };
+        let print = match event {
+            Event::Trade(trade) if trade.is_sane() && instrument.status == TradingStatus::Open => {
+                Some(*trade)
+            }
+            Event::Trade(_) => return,
+            _ => None,
+        };
+        let (mut buys, mut sells) = (false, false);
+        let held = |stop: &&mut Stop| stop.instrument == instrument.id() && !stop.triggered;
+        for stop in self.stops.iter_mut().filter(held) {
+            match print {
+                Some(trade) => stop.see_print(trade.price),
+                None => stop.see_touch(instrument),
+            }
+            match stop.side {
+                Side::Buy => buys |= stop.triggered,
+                Side::Sell => sells |= stop.triggered,
+            }
+        }
+        for (side, triggered) in [(Side::Sell, buys), (Side::Buy, sells)] {
+            if let Some(trade) = print.filter(|_| triggered) {
+                self.taken.print(instrument, side, trade.price, trade.qty.0);
+            }
+        }
     }
 
     fn see_trade(&mut self, trade: &Trade) {
@@ -110,12 +142,16 @@ impl Paper {
                 continue;
             }
             if trade.price == rest.price {
-                let reached = trade.qty.0.saturating_sub(rest.ahead).saturating_sub(ours);
+                let reached = trade
+                    .qty
+                    .0
+                    .saturating_sub(rest.queue.ahead())
+                    .saturating_sub(ours);
                 let left = rest.remaining.0 - rest.fillable;
                 let take = reached.clamp(0, left);
                 rest.fillable += take;
                 ours += take;
-                rest.ahead = rest.ahead.saturating_sub(trade.qty.0).max(0);
+                rest.queue.trade(trade.qty.0);
             } else {
                 rest.fillable = rest.remaining.0;
             }
@@ -127,7 +163,11 @@ impl Paper {
         if !has_book(market, instrument) {
             return;
         }
+        let mut estimated = false;
         for (side, levels) in [(Side::Buy, update.bids), (Side::Sell, update.asks)] {
+            if levels.is_empty() {
+                continue;
+            }
             if !self.taken.is_empty() {
                 self.taken.retain(|taken| {
                     (taken.instrument, taken.side) != (instrument, side)
@@ -140,9 +180,12 @@ impl Paper {
                 .filter(|rest| (rest.instrument, rest.side) == (instrument, side))
             {
                 if let Some(level) = levels.iter().find(|level| level.price == rest.price) {
-                    rest.ahead = rest.ahead.min(level.qty.0);
+                    estimated |= rest.queue.show(level.qty.0);
                 }
             }
+        }
+        if estimated {
+            self.keep_turns();
         }
     }
 
@@ -151,13 +194,32 @@ impl Paper {
         let Ok(instrument) = market.instrument(instrument) else {
             return;
         };
+        let mut estimated = false;
         for rest in self
             .resting
             .iter_mut()
             .filter(|rest| rest.instrument == instrument.id())
         {
             if let Some(displayed) = displayed_at(instrument, rest.side, rest.price) {
-                rest.ahead = rest.ahead.min(displayed);
+                estimated |= rest.queue.show_again(displayed);
+            }
+        }
+        if estimated {
+            self.keep_turns();
+        }
+    }
+
+    /// Orders of ours at one price stay in the order of their arrival.
+    #[cold]
+    fn keep_turns(&mut self) {
+        let place = |rest: &Resting| (rest.instrument, rest.side, rest.price);
+        for later in 1..self.resting.len() {
+            let (earlier, later) = self.resting.split_at_mut(later);
+            if let Some(rest) = later.first_mut() {
+                let mut before = earlier.iter().rev();
+                if let Some(before) = before.find(|before| place(before) == place(rest)) {
+                    rest.queue.stay_behind(&before.queue);
+                }
             }
         }
     }
@@ -168,27 +230,33 @@ impl Paper {
         report: &ExecutionReport,
         order: &Order,
         instrument: &Instrument,
+        venue: &PaperVenueConfig,
     ) {
         let rests = |rest: &Resting| rest.order == order.id;
+        let is_held = |stop: &Stop| stop.order == order.id;
         // A venue may acknowledge again what was unknown for a while.
         if report.state == OrderState::Acked && order.rests() && !self.resting.iter().any(rests) {
-            let ahead = displayed_at(instrument, order.side, order.price).unwrap_or(QUEUE_UNKNOWN);
+            let displayed = displayed_at(instrument, order.side, order.price);
             self.resting.push(Resting {
                 order: order.id,
                 instrument: order.instrument,
                 side: order.side,
                 price: order.price,
                 remaining: order.remaining(),
-                ahead,
+                queue: Queue::join(venue, displayed),
                 fillable: 0,
             });
         }
+        let is_stop = order.order_type == OrderType::Stop;
+        if is_stop && report.state == OrderState::Acked && !self.stops.iter().any(is_held) {
+            self.stops.push(Stop::new(order, instrument));
+        }
+        if is_stop && order.state.is_final() {
+            self.stops.retain(|stop| !is_held(stop));
+        }
         if let Some(fill) = &report.fill {
             self.fills += 1;
-            match fill.liquidity {
-                Liquidity::Taker => self.take(order, fill.price, fill.qty.0, instrument),
-                Liquidity::Maker => self.take_what_met(order, fill.qty.0, instrument),
-            }
+            self.taken.fill(order, fill, instrument);
         }
         if let Some(place) = self.resting.iter().position(rests) {
             if order.state.is_final() {
@@ -197,38 +265,6 @@ impl Paper {
                 let rest = &mut self.resting[place];
                 rest.remaining = order.remaining();
                 rest.fillable = (rest.fillable - fill.qty.0).max(0);
-            }
-        }
-    }
-
-    fn take(&mut self, order: &Order, price: Price, qty: i64, instrument: &Instrument) {
-        let side = order.side.opposite();
-        let same =
-            |t: &&mut Taken| (t.instrument, t.side, t.price) == (order.instrument, side, price);
-        match self.taken.iter_mut().find(same) {
-            Some(taken) => taken.qty = Qty(taken.qty.0.saturating_add(qty)),
-            None => self.taken.push(Taken {
-                instrument: order.instrument,
-                side,
-                price,
-                displayed: Qty(displayed_at(instrument, side, price).unwrap_or(0)),
-                qty: Qty(qty),
-            }),
-        }
-    }
-
-    /// What came to a resting order's price and filled it is not there for the next order.
-    fn take_what_met(&mut self, order: &Order, qty: i64, instrument: &Instrument) {
-        let side = order.side.opposite();
-        let mut left = qty;
-        for level in displayed(instrument, side) {
-            if left == 0 || !order.side.crosses(order.price, level.price) {
-                break;
-            }
-            let part = left.min(self.left_at(order.instrument, side, level));
-            if part > 0 {
-                self.take(order, level.price, part, instrument);
-                left -= part;
             }
         }
     }
@@ -245,14 +281,34 @@ impl Paper {
         {
             return false;
         }
-        let has_left = |level| self.left_at(rest.instrument, side, level) > 0;
+        let has_left = |level| self.taken.left_at(rest.instrument, side, level) > 0;
         displayed(instrument, side).take_while(comes).any(has_left)
     }
 
-    fn left_at(&self, instrument: InstrumentId, side: Side, level: Level) -> i64 {
-        let same = |t: &&Taken| (t.instrument, t.side, t.price) == (instrument, side, level.price);
-        let taken = self.taken.iter().find(same).map_or(0, |t| t.qty.0);
-        (level.qty.0 - taken).max(0)
+    /// Whether a market event may fill or end an order that rests: nearly none does, so this is asked first.
+    #[inline]
+    pub(super) fn may_report(&self, instrument: &Instrument) -> bool {
+        let top = instrument.top().unwrap_or_default();
+        let bid = top.side(Side::Buy).map_or(i64::MIN, |bid| bid.price.0);
+        let ask = top.side(Side::Sell).map_or(i64::MAX, |ask| ask.price.0);
+        let closed = instrument.status == TradingStatus::Closed;
+        let rests = self.resting.iter().any(|rest| {
+            let met = match rest.side {
+                Side::Buy => ask <= rest.price.0,
+                Side::Sell => bid >= rest.price.0,
+            };
+            rest.instrument == instrument.id() && (met || rest.fillable > 0 || closed)
+        });
+        rests || self.stops_may_report(instrument)
+    }
+
+    /// Whether a market event can matter to a stop: it is triggered, or the market closed.
+    fn stops_may_report(&self, instrument: &Instrument) -> bool {
+        let is_closed = instrument.status == TradingStatus::Closed;
+        let ours = |stop: &Stop| stop.instrument == instrument.id();
+        self.stops
+            .iter()
+            .any(|stop| ours(stop) && (stop.triggered || is_closed))
     }
 }
 
@@ -315,21 +371,43 @@ impl Desk {
             cause,
             order: *order,
             filled: 0,
+            taken: &self.paper().taken,
             out,
         };
+        let venue = self.paper_venue(instrument);
+        let draw = |what| draw_per_million(self.config().seed, id, what);
+        match order.state {
+            // The outcome is told now: half of these orders never reached the venue, the others reach it now.
+            OrderState::Unknown if draw(Draw::Lost) < 500_000 => {
+                return reports.end(OrderState::Rejected, VenueReason::Lost);
+            }
+            OrderState::Unknown => {}
+            _ if draw(Draw::Unknown) < venue.unknown_per_million => {
+                reports.push(OrderState::Unknown, None, None);
+                return Ok(());
+            }
+            _ => {}
+        }
         if instrument.status != TradingStatus::Open {
             return reports.end(OrderState::Rejected, VenueReason::MarketNotOpen);
         }
         if !meets_rules(order, instrument, now) {
             return reports.end(OrderState::Rejected, VenueReason::Rules);
         }
-        let venue = self.config().paper.for_venue(&instrument.definition.venue);
-        if draw_per_million(self.config().seed, id) < venue.reject_per_million {
+        if draw(Draw::Reject) < venue.reject_per_million {
             return reports.end(OrderState::Rejected, VenueReason::Seeded);
         }
         let limit = match order.order_type {
             OrderType::Limit => Some(order.price),
-            OrderType::Market | OrderType::Stop => None,
+            OrderType::Market => None,
+            OrderType::Stop => {
+                reports.push(OrderState::Acked, None, None);
+                return if Stop::new(order, instrument).triggered {
+                    reports.fire()
+                } else {
+                    Ok(())
+                };
+            }
         };
         let rests = order.rests();
         if order.time_in_force == TimeInForce::PostOnly {
@@ -378,8 +456,10 @@ impl Desk {
         instrument: InstrumentId,
         out: &mut Vec<ExecutionReport>,
     ) -> Result<(), EngineError> {
-        let resting = &self.paper().resting;
-        if resting.is_empty() || !resting.iter().any(|rest| rest.instrument == instrument) {
+        let (resting, stops) = (&self.paper().resting, &self.paper().stops);
+        if !resting.iter().any(|rest| rest.instrument == instrument)
+            && !stops.iter().any(|stop| stop.instrument == instrument)
+        {
             return Ok(());
         }
         let instrument = market.instrument(instrument)?;
@@ -396,18 +476,7 @@ impl Desk {
                 continue;
             };
             if instrument.status == TradingStatus::Closed {
-                let state = if instrument.settled_at.is_some() {
-                    VenueReason::Resolved
-                } else {
-                    VenueReason::MarketNotOpen
-                };
-                out.push(report(
-                    cause,
-                    order,
-                    OrderState::Cancelled,
-                    None,
-                    Some(state),
-                ));
+                out.push(closed(cause, order, instrument));
                 continue;
             }
             let qty = if self.paper().is_met(rest, instrument, top) {
@@ -423,14 +492,74 @@ impl Desk {
                     cause,
                     order: *order,
                     filled,
+                    taken: &self.paper().taken,
                     out,
                 };
                 reports.fill(rest.price, Qty(qty), Liquidity::Maker)?;
                 filled = reports.filled;
             }
         }
+        if self.paper().stops_may_report(instrument) {
+            self.paper_stops_fire(instrument, now, cause, filled, out)?;
+        }
         Ok(())
     }
+
+    /// Reports on triggered stops, in the order of their arrival, each with what those before it left.
+    #[cold]
+    fn paper_stops_fire(
+        &self,
+        instrument: &Instrument,
+        now: Nanos,
+        cause: Sequence,
+        mut filled: u64,
+        out: &mut Vec<ExecutionReport>,
+    ) -> Result<(), EngineError> {
+        let mut taken = self.paper().taken.clone();
+        let mut seen = 0;
+        let stops = self.paper().stops.iter();
+        for stop in stops.filter(|stop| stop.instrument == instrument.id()) {
+            let Some(order) = self.orders().get(stop.order) else {
+                continue;
+            };
+            if instrument.status == TradingStatus::Closed {
+                out.push(closed(cause, order, instrument));
+                continue;
+            }
+            if !stop.triggered {
+                continue;
+            }
+            for report in out.iter().skip(seen) {
+                if let (Some(fill), Some(order)) = (&report.fill, self.orders().get(report.order)) {
+                    taken.fill(order, fill, instrument);
+                }
+            }
+            seen = out.len();
+            let mut reports = Reports {
+                desk: self,
+                instrument,
+                now,
+                cause,
+                order: *order,
+                filled,
+                taken: &taken,
+                out,
+            };
+            reports.fire()?;
+            filled = reports.filled;
+        }
+        Ok(())
+    }
+}
+
+/// An order at work ends with its market.
+fn closed(cause: Sequence, order: &Order, instrument: &Instrument) -> ExecutionReport {
+    let reason = if instrument.settled_at.is_some() {
+        VenueReason::Resolved
+    } else {
+        VenueReason::MarketNotOpen
+    };
+    report(cause, order, OrderState::Cancelled, None, Some(reason))
 }
 
 fn meets_rules(order: &Order, instrument: &Instrument, now: Nanos) -> bool {
@@ -438,19 +567,35 @@ fn meets_rules(order: &Order, instrument: &Instrument, now: Nanos) -> bool {
         return false;
     };
     let price_fits = order.order_type == OrderType::Market
-        || (order.price.0 % rules.tick_size.0 == 0
+        || (rules.is_on_grid(order.price)
             && rules.min_price <= order.price
             && order.price <= rules.max_price);
     // What a market order is worth depends on what it finds; venues check its minimum against their own average.
     let worth = instrument.decimals().notional(order.price, order.qty);
     let is_worth_it = order.order_type == OrderType::Market
         || worth.is_ok_and(|notional| notional >= rules.min_notional);
-    price_fits && is_worth_it && order.qty.0 % rules.lot_size.0 == 0 && order.qty >= rules.min_qty
+    // A stop waits for its trigger; nothing else would be one.
+    let waits =
+        order.order_type != OrderType::Stop || order.time_in_force == TimeInForce::GoodTillCancel;
+    waits
+        && price_fits
+        && is_worth_it
+        && order.qty.0 % rules.lot_size.0 == 0
+        && order.qty >= rules.min_qty
+}
+
+/// What is drawn for an order; each draw has its own stream.
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum Draw {
+    Reject = 0,
+    Unknown = 0x5851_F42D_4C95_7F2D,
+    Lost = 0x1405_7B7E_F767_814F,
 }
 
 /// A number below a million that depends on the seed and the order alone (SplitMix64's mixer, Steele et al. 2014).
-const fn draw_per_million(seed: u64, order: OrderId) -> u32 {
-    let mut z = seed.wrapping_add(order.0.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+const fn draw_per_million(seed: u64, order: OrderId, what: Draw) -> u32 {
+    let mut z = (seed ^ what as u64).wrapping_add(order.0.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     ((z ^ (z >> 31)) % 1_000_000) as u32
@@ -483,6 +628,8 @@ struct Reports<'a> {
     order: Order,
     /// Fills in this step so far: their ids follow the venue's count.
     filled: u64,
+    /// What is displayed and not there.
+    taken: &'a Consumed,
     out: &'a mut Vec<ExecutionReport>,
 }
 
@@ -507,8 +654,9 @@ impl Reports<'_> {
         let Some(fees) = self.instrument.fees_at(self.now) else {
             return Ok(());
         };
-        let formula = formula_for(fees.maker, fees.taker, liquidity);
-        let fee = formula.fee(fees.rounding, self.instrument.decimals(), price, qty)?;
+        let (d, order) = (self.instrument.decimals(), &mut self.order);
+        let fee;
+        (fee, order.fees) = fees.charge(&order.fees, d, order.side, liquidity, price, qty)?;
         self.filled += 1;
         let fill_id = self.desk.paper().fills + self.filled;
         self.order.filled = Qty(self.order.filled.0 + qty.0);
@@ -531,6 +679,20 @@ impl Reports<'_> {
         Ok(())
     }
 
+    /// A triggered stop takes what there is; the rest expires. It waits while there is nothing at all: that is what we
+    /// see of the market, and a venue's own book is hardly ever empty.
+    fn fire(&mut self) -> Result<(), EngineError> {
+        let side = self.order.side.opposite();
+        if !self.taken.has_left(self.instrument, side) {
+            return Ok(());
+        }
+        self.walk(None)?;
+        if self.left() > 0 {
+            self.end(OrderState::Expired, VenueReason::NoLiquidity)?;
+        }
+        Ok(())
+    }
+
     /// Takes from the opposite side, best price first, up to the limit.
     fn walk(&mut self, limit: Option<Price>) -> Result<(), EngineError> {
         let side = self.order.side.opposite();
@@ -539,10 +701,7 @@ impl Reports<'_> {
             if self.left() == 0 || !within {
                 break;
             }
-            let there = self
-                .desk
-                .paper()
-                .left_at(self.order.instrument, side, level);
+            let there = self.taken.left_at(self.order.instrument, side, level);
             let qty = self.left().min(there);
             if qty > 0 {
                 self.fill(level.price, Qty(qty), Liquidity::Taker)?;

@@ -1,0 +1,298 @@
+//! Facts files: every kind reads, facts and data are merged by time, and bad input is named before anything is written.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+use onetape_backtest::import::{Format, ImportError, ImportOptions, ImportReport, run};
+use onetape_engine::event::{Event, Kind, Strike};
+use onetape_engine::number::{Price, Qty};
+use onetape_engine::time::Nanos;
+use onetape_journal::Reader;
+use std::path::Path;
+
+const INSTRUMENTS: &str = r#"
+[[instrument]]
+venue = "kalshi"
+symbol = "HIGH-B84"
+instrument_type = "binary"
+base = "HIGH-B84"
+quote = "USD"
+decimals = { price = 4, qty = 2 }
+
+[[instrument]]
+venue = "polymarket"
+symbol = "YES"
+instrument_type = "binary"
+base = "YES"
+quote = "USDC"
+decimals = { price = 4, qty = 2 }
+
+[[instrument]]
+venue = "polymarket"
+symbol = "NO"
+instrument_type = "binary"
+base = "NO"
+quote = "USDC"
+decimals = { price = 4, qty = 2 }
+"#;
+
+const FACTS: &str = r#"
+[[trading_rules]]
+instrument = "kalshi:HIGH-B84"
+effective_from = 2026-01-01T00:00:00Z
+tick_size = 0.01
+lot_size = 1
+min_qty = 1
+min_notional = "0.5"
+min_price = 0.01
+max_price = 0.99
+
+[[fee_schedule]]
+instrument = "kalshi:HIGH-B84"
+effective_from = 2026-01-01T00:00:00Z
+maker = { probability = { rate = "0" } }
+taker = { probability = { rate = "0.07" } }
+rounding = { decimals = 2, mode = "up" }
+source = "venue"
+
+[[contract_terms]]
+instrument = "kalshi:HIGH-B84"
+event = "HIGH"
+cluster = "northeast"
+closes_at = 2026-07-05T04:00:00Z
+settles_at = 2026-07-05T14:00:00Z
+rules_hash = "ab"
+temperature = { station = "NYC", day = 2026-07-04, strike = { between = { floor = 84, cap = 85 } } }
+
+[[pair_approved]]
+at = 2026-07-04T12:00:00Z
+pair = "high"
+single_book = "kalshi:HIGH-B84"
+yes_token = "polymarket:YES"
+no_token = "polymarket:NO"
+inverted = false
+single_book_rules = "ab"
+token_rules = "cd"
+void_rule = "both_refund"
+cut_off = 2026-07-04T20:00:00Z
+single_book_settles_at = 2026-07-05T14:00:00Z
+token_settles_at = 2026-07-05T16:00:00Z
+cluster = "weather"
+confidence_pct = 95
+approver = "a human"
+approved_at = 2026-07-04T11:00:00Z
+
+[[forecast]]
+at = 2026-07-04T12:00:01Z
+station = "NYC"
+day = 2026-07-04
+high_f = 85.5
+issued_at = 2026-07-04T12:00:00Z
+source = "nws"
+
+[[leader_portfolio]]
+at = 2026-07-04T12:00:02Z
+wallet = "0x00000000000000000000000000000000000000ab"
+value_usd = "10000"
+holdings = [{ instrument = "polymarket:YES", qty = 12.5 }]
+taken_at = 2026-07-04T12:00:00Z
+
+[[resolution]]
+at = 2026-07-05T14:00:00Z
+instrument = "kalshi:HIGH-B84"
+settlement_price = 1
+
+[calendar.XNYS]
+zone = "America/New_York"
+open = 09:30:00
+close = 16:00:00
+half_close = 13:00:00
+from = 2026-03-06
+to = 2026-03-09
+holidays = []
+half_days = [2026-03-06]
+"#;
+
+const MARKET: &str = "ts,type,venue,symbol,price,qty,side,bid_price,bid_qty,ask_price,ask_qty
+2026-07-04T12:00:01Z,quote,kalshi,HIGH-B84,,,,0.41,10,0.44,12
+2026-07-04T12:00:03Z,quote,kalshi,HIGH-B84,,,,0.42,10,0.44,12
+";
+
+fn import(dir: &Path, facts: &str, market: Option<&str>) -> Result<ImportReport, ImportError> {
+    let mut files = vec![dir.join("facts.toml")];
+    std::fs::write(&files[0], facts).unwrap();
+    if let Some(market) = market {
+        files.push(dir.join("market.csv"));
+        std::fs::write(&files[1], market).unwrap();
+    }
+    let journal = dir.join("day");
+    run(
+        &ImportOptions {
+            journal,
+            files,
+            format: Format::Auto,
+            ..ImportOptions::default()
+        },
+        &mut |_| {},
+    )
+}
+
+fn frames(dir: &Path) -> Vec<(Kind, u64)> {
+    let mut reader = Reader::open(&dir.join("day")).unwrap();
+    let mut frames = Vec::new();
+    while let Some(frame) = reader.next().unwrap() {
+        let event = Event::decode(frame.tag.kind(), frame.payload).unwrap();
+        match &event {
+            Event::TradingRules(rules) => {
+                assert_eq!((rules.tick_size, rules.lot_size), (Price(100), Qty(100)));
+                assert_eq!(rules.min_notional.to_string(), "0.5");
+            }
+            Event::ContractTerms(terms) => {
+                let temperature = terms.temperature.as_ref().unwrap();
+                // 2026-07-04 is 20,638 days after 1970-01-01.
+                assert_eq!(temperature.day, 20_638);
+                assert_eq!(temperature.strike, Strike::Between { floor: 84, cap: 85 });
+            }
+            Event::Forecast(forecast) => assert_eq!(forecast.high_f.to_string(), "85.5"),
+            Event::LeaderPortfolio(portfolio) => {
+                assert_eq!(portfolio.holdings[0].qty, Qty(1_250));
+            }
+            Event::TradingDay(day) => {
+                // The US changed to daylight time on 2026-03-08, and the 6th is a half day here.
+                let (offset, opens, hours) = match day.day {
+                    20_518 => (-5, 1_772_807_400, 35),
+                    20_521 => (-4, 1_773_063_000, 65),
+                    other => panic!("day {other}"),
+                };
+                assert_eq!(day.utc_offset_s, offset * 3_600);
+                assert_eq!(day.opens_at, Nanos(opens * 1_000_000_000));
+                assert_eq!(day.closes_at.since(day.opens_at), hours * 360_000_000_000);
+            }
+            _ => {}
+        }
+        frames.push((event.kind(), frame.timestamp_ns / 1_000_000_000));
+    }
+    frames
+}
+
+#[test]
+fn facts_and_data_are_merged_by_time_with_facts_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = import(dir.path(), &format!("{INSTRUMENTS}{FACTS}"), Some(MARKET)).unwrap();
+    let noon = 1_783_166_400;
+    let kinds = frames(dir.path());
+    assert_eq!(kinds.len() as u64, report.frames);
+    let dated: Vec<_> = kinds.into_iter().filter(|(_, at)| *at > noon).collect();
+    assert_eq!(
+        dated,
+        [
+            (Kind::Forecast, noon + 1),
+            (Kind::Quote, noon + 1),
+            (Kind::LeaderPortfolio, noon + 2),
+            (Kind::Quote, noon + 3),
+            (Kind::Resolution, noon + 26 * 3_600),
+        ]
+    );
+    assert_eq!(report.files[1].format, "facts");
+}
+
+#[test]
+fn an_instrument_of_the_facts_has_only_the_rules_and_fees_that_they_give() {
+    let dir = tempfile::tempdir().unwrap();
+    import(dir.path(), INSTRUMENTS, Some(MARKET)).unwrap();
+    let kinds = frames(dir.path());
+    assert!(
+        kinds
+            .iter()
+            .all(|(kind, _)| !matches!(kind, Kind::TradingRules | Kind::FeeSchedule))
+    );
+}
+
+/// What is wrong, and what the message must say.
+#[test]
+fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_written() {
+    let base = format!("{INSTRUMENTS}{FACTS}");
+    let changed = |from: &str, to: &str| {
+        assert!(base.contains(from), "{from}");
+        base.replacen(from, to, 1)
+    };
+    let twice = format!(
+        "{base}\n[[forecast]]\nat = 2026-07-04T12:00:01Z\nstation = \"NYC\"\nday = 2026-07-04\nhigh_f = 80\nissued_at = 2026-07-04T12:00:00Z\nsource = \"nws\"\n"
+    );
+    let cases = [
+        (
+            changed("high_f = 85.5", "high_f = 855"),
+            "forecast.high_f' is '855': must be from -150",
+        ),
+        (
+            changed("high_f = 85.5", "high_g = 85.5"),
+            "field 'forecast.high_f' is '': the field is missing",
+        ),
+        (
+            changed("source = \"nws\"", "source = \"nws\"\nleed = 3"),
+            "'forecast.leed' is '3': unknown field",
+        ),
+        (
+            changed("approver = \"a human\"", "approver = \"\""),
+            "'pair_approved.approver' is '': must not be empty",
+        ),
+        (
+            changed(
+                "no_token = \"polymarket:NO\"",
+                "no_token = \"polymarket:NOO\"",
+            ),
+            "'pair_approved.no_token' is 'polymarket:NOO': no such instrument",
+        ),
+        (
+            changed(
+                "no_token = \"polymarket:NO\"",
+                "no_token = \"polymarket:YES\"",
+            ),
+            "three different instruments",
+        ),
+        (
+            changed("tick_size = 0.01", "tick_size = 0.00001"),
+            "'trading_rules.tick_size' is '0.00001'",
+        ),
+        (
+            changed("[[forecast]]", "[[forcast]]"),
+            "'table' is 'forcast': expected one of",
+        ),
+        (
+            changed("floor = 84, cap = 85", "floor = 86, cap = 85"),
+            "the floor must not be above the cap",
+        ),
+        (
+            changed("zone = \"America/New_York\"", "zone = \"America/NewYork\""),
+            "'zone' is 'America/NewYork'",
+        ),
+        (
+            changed("holidays = []", "holidays = [2026-03-06]"),
+            "can't be both",
+        ),
+        (
+            changed("confidence_pct = 95", "confidence_pct = 0"),
+            "must be from 1 to 100",
+        ),
+        (
+            changed("at = 2026-07-04T12:00:02Z", "at = 2026-07-04T12:00:02"),
+            "with its zone",
+        ),
+        (
+            changed("value_usd = \"10000\"", "value_usd = \"-1\""),
+            "'leader_portfolio.value_usd' is '-1': must not be negative",
+        ),
+        (
+            changed("rate = \"0.07\"", "rate = \"seven\""),
+            "fee_schedule.taker",
+        ),
+        (twice, "says this already"),
+        (base.replace("qty = 12.5", "qty = "), "field 'toml'"),
+    ];
+    for (facts, expected) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let error = import(dir.path(), &facts, Some(MARKET))
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("facts.toml line "), "{error}");
+        assert!(error.contains(expected), "{error}\n  expected: {expected}");
+        assert!(!dir.path().join("day").exists(), "{error}");
+    }
+}
