@@ -550,6 +550,7 @@ impl State {
                     price: *price,
                     qty: *qty,
                     tag: *tag,
+                    hedges: None,
                 }),
                 Action::Cancel(order) => wishes.cancel(*order),
                 Action::Timer(due, number) => wishes.timer(*due, (*number).into()),

@@ -311,6 +311,7 @@ impl State {
             price: bet.price,
             qty,
             tag: ENTRY,
+            hedges: None,
         })
     }
 

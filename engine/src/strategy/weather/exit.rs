@@ -61,6 +61,7 @@ impl State {
             price: touch.price,
             qty,
             tag: EXIT,
+            hedges: None,
         })
     }
 }
