@@ -758,6 +758,23 @@ fn inventory_and_its_caps_bound_every_trade() {
 }
 
 #[test]
+fn rules_that_ask_the_ledger_for_coin_stop_a_sale() {
+    let mut day = Day::new(json!({}));
+    let mut rules = rules(UPBIT);
+    (rules.tick_size, rules.allows_short) = (Price(1_000), false);
+    day.rig.input(day.at, &Event::TradingRules(rules));
+    day.tick_for(DEAR, 2 * SECOND);
+    assert_eq!(day.gate(SELL).as_deref(), Some("sales_from_inventory"));
+    assert!(day.orders().is_empty());
+    day.tick_for(CHEAP, 2 * SECOND);
+    assert_eq!(
+        day.position(UPBIT),
+        999_000,
+        "buying there asks the other venue's rules"
+    );
+}
+
+#[test]
 fn instruments_that_do_not_belong_together_are_refused() {
     let mut rig = Rig::bare(config(json!({})));
     rig.input(NOON, &defined(0, "upbit", "KRW-BTC", "BTC", "KRW", (0, 8)));

@@ -20,9 +20,9 @@ use crate::error::Error;
 use crate::replay::is_market_input;
 use onetape_engine::event::{
     BookHeader, BookUpdate, DataSource, Event, FeeSchedule, InstrumentDefined, InstrumentType,
-    Level, TradingRules, VenueHealth,
+    Level, TickBand, TradingRules, VenueHealth,
 };
-use onetape_engine::fees::{FeeFormula, Rounding, RoundingMode};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::{InstrumentId, Sequence};
 use onetape_engine::market::Market;
 use onetape_engine::number::{Decimals, MONEY_DECIMALS, Money, Price, Qty, pow10};
@@ -230,8 +230,6 @@ struct WonVenue<'a> {
     fx: i64,
     premium: i64,
     steps: u64,
-    /// The coin's tick in force; none before its first price.
-    tick: Option<i64>,
 }
 
 impl<'a> WonVenue<'a> {
@@ -242,7 +240,6 @@ impl<'a> WonVenue<'a> {
             fx: FX_MEAN,
             premium: PREMIUM_MEAN,
             steps: 0,
-            tick: None,
         }
     }
 
@@ -254,7 +251,7 @@ impl<'a> WonVenue<'a> {
         InstrumentId(self.base.instruments + 1)
     }
 
-    /// Both instruments with their fees, and the rules of FX; the coin's follow with its first price.
+    /// Both instruments with their fees and rules.
     fn open(&self, at: u64, tape: &mut Tape) -> Result<(), Error> {
         for (id, coin, price) in [
             (self.coin(), self.base.coin.as_str(), 0),
@@ -283,10 +280,12 @@ impl<'a> WonVenue<'a> {
                     mode: RoundingMode::Up,
                 },
                 source: "assumed".to_owned(),
+                accrual: FeeAccrual::default(),
             };
             tape.push(at, &Event::FeeSchedule(Box::new(fees)))?;
         }
-        tape.push(at, &rules(self.dollar(), Nanos(0), FX_TICK))
+        tape.push(at, &Event::TradingRules(coin_rules(self.coin())))?;
+        tape.push(at, &Event::TradingRules(rules(self.dollar(), FX_TICK)))
     }
 
     /// A step of everything.
@@ -343,16 +342,17 @@ impl<'a> WonVenue<'a> {
                 "{NAME}: a coin at {won} won has ticks of fractions"
             ))
         })?;
-        if self.tick != Some(tick) {
-            let from = if self.tick.is_none() { 0 } else { at };
-            self.tick = Some(tick);
-            tape.push(at, &rules(self.coin(), Nanos(from), tick))?;
-        }
         let bid = (won / tick - self.rng.between(0, 4)) * tick;
         let ask = (won / tick + self.rng.between(1, 5)) * tick;
         let mut coins = |price: i64| self.rng.between(1_000_000, 60_000_000) * 100_000_000 / price;
-        let bids = side(bid, -tick, &mut coins);
-        let asks = side(ask, tick, &mut coins);
+        let (mut bids, mut asks) = (side(bid, -tick, &mut coins), side(ask, tick, &mut coins));
+        // Where the levels reach into a row with a larger tick, only its prices are there.
+        let is_on_grid = |level: &Level| {
+            let row = TICKS.iter().find(|(from, _)| level.price.0 >= *from);
+            row.is_some_and(|(_, tick)| level.price.0 % tick == 0)
+        };
+        bids.retain(is_on_grid);
+        asks.retain(is_on_grid);
         tape.push_book(at, self.coin(), self.steps, &bids, &asks)
     }
 }
@@ -398,18 +398,33 @@ fn side(best: i64, step: i64, qty: &mut dyn FnMut(i64) -> i64) -> Vec<Level> {
         .collect()
 }
 
-/// The KRW market's rules with one tick: at least 5,000 won an order.
-fn rules(instrument: InstrumentId, effective_from: Nanos, tick: i64) -> Event<'static> {
-    Event::TradingRules(TradingRules {
+/// The KRW market's rules with one tick: at least 5,000 won an order. Sales may come out of an inventory that no ledger knows.
+fn rules(instrument: InstrumentId, tick: i64) -> TradingRules {
+    TradingRules {
         instrument,
-        effective_from,
+        effective_from: Nanos(0),
         tick_size: Price(tick),
         lot_size: Qty(1),
         min_qty: Qty(1),
         min_notional: Money(5_000 * pow10(MONEY_DECIMALS).unwrap_or(0)),
         min_price: Price(tick),
         max_price: Price(i64::MAX / 4),
-    })
+        bands: Vec::new(),
+        allows_short: true,
+    }
+}
+
+/// The same with the table of ticks.
+fn coin_rules(instrument: InstrumentId) -> TradingRules {
+    let band = |(from, tick): (i64, i64)| TickBand {
+        from: Price(from),
+        tick: Price(tick),
+    };
+    // The cheapest row is the tick below the first band.
+    TradingRules {
+        bands: TICKS.iter().rev().skip(2).copied().map(band).collect(),
+        ..rules(instrument, 1)
+    }
 }
 
 #[cfg(test)]
@@ -446,12 +461,11 @@ mod tests {
             START,
             &Event::InstrumentDefined(Box::new(defined)),
         );
-        let mut taken = match rules(InstrumentId(0), Nanos(0), 1) {
-            Event::TradingRules(rules) => rules,
-            other => panic!("{other:?}"),
+        let rules = TradingRules {
+            min_notional: Money::ZERO,
+            ..rules(InstrumentId(0), 1)
         };
-        taken.min_notional = Money::ZERO;
-        push(&mut writer, START, &Event::TradingRules(taken));
+        push(&mut writer, START, &Event::TradingRules(rules));
         let formula = FeeFormula::Notional {
             rate: Decimal::new(1, 3),
         };
@@ -465,6 +479,7 @@ mod tests {
                 mode: RoundingMode::Up,
             },
             source: "assumed".to_owned(),
+            accrual: FeeAccrual::default(),
         };
         push(&mut writer, START, &Event::FeeSchedule(Box::new(fees)));
         let mut rng = Rng::new(1);
@@ -535,9 +550,9 @@ mod tests {
                 shown += 1;
                 let instrument = market.instrument(update.header.instrument).unwrap();
                 assert!(instrument.book().is_some());
-                let tick = instrument.rules_at(Nanos(*stamp)).unwrap().tick_size.0;
+                let rules = instrument.rules_at(Nanos(*stamp)).unwrap();
                 let mut levels = update.bids.iter().chain(update.asks);
-                assert!(levels.all(|level| level.price.0 % tick == 0 && level.qty.0 > 0));
+                assert!(levels.all(|level| rules.is_on_grid(level.price) && level.qty.0 > 0));
             }
         }
         assert!(

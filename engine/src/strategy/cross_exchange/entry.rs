@@ -237,6 +237,14 @@ impl State {
         let (Some(upbit), Some(binance)) = (upbit, binance) else {
             return Ok(None);
         };
+        // What is sold is there, but not in the ledger, which begins at nothing: the rules must not ask it.
+        let seller = match route {
+            Route::SellUpbit => upbit.rules,
+            Route::BuyUpbit => binance.rules,
+        };
+        if !gates.holds("sales_from_inventory", seller.allows_short) {
+            return Ok(None);
+        }
         let inventory = Inventory::now(
             units,
             bound.start,

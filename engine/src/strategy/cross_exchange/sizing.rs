@@ -95,12 +95,14 @@ pub(super) fn common_lot(
 
 /// A limit `slip` parts per billion through a price, on the tick, never inside the price itself.
 pub(super) fn through(price: Price, side: Side, slip: i64, rules: &TradingRules) -> Price {
-    let tick = i128::from(rules.tick_size.0.max(1));
     let room = i128::from(price.0) * i128::from(slip) / super::spread::ONE;
-    let room = room - room % tick;
     let limit = i128::from(price.0) + i128::from(side.sign()) * room;
     let bounded = limit.clamp(rules.min_price.0.into(), rules.max_price.0.into());
-    Price(i64::try_from(bounded).unwrap_or(price.0))
+    let limit = Price(i64::try_from(bounded).unwrap_or(price.0));
+    match side {
+        Side::Buy => rules.floor_price(limit).max(price),
+        Side::Sell => rules.ceil_price(limit).min(price),
+    }
 }
 
 #[cfg(test)]
