@@ -140,8 +140,6 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
-    /// One coin on a won and a dollar venue: the deviation of its premium from the slow mean.
-    CrossExchange => cross_exchange, "cross_exchange";
     /// One two-legged order, once.
     TwoLegs => two_legs, "two_legs";
     /// One question on two prediction venues, for less than it pays.
