@@ -161,6 +161,11 @@ impl State {
         }
     }
 
+    /// Whether a bar is one that this instance asked for; another one's bars of the symbol come here too.
+    fn watches_bar(&self, bar: &BarClosed) -> bool {
+        self.params.detector == Detector::InsideBar && bar.interval_ns == self.params.interval_ns()
+    }
+
     fn take_bar(&mut self, sequence: Sequence, now: Nanos, bar: &BarClosed) {
         let Some(place) = self.place(bar.instrument) else {
             return;
@@ -452,7 +457,7 @@ impl State {
     ) -> Result<(), EngineError> {
         self.acted_at = sequence;
         match event {
-            Event::BarClosed(bar) if bar.interval_ns == self.params.interval_ns() => {
+            Event::BarClosed(bar) if self.watches_bar(bar) => {
                 self.take_bar(sequence, now, bar);
             }
             Event::FeedState(state)
@@ -711,7 +716,7 @@ impl Strategy for State {
             Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {
                 return;
             }
-            Event::BarClosed(bar) if bar.interval_ns == self.params.interval_ns() => {
+            Event::BarClosed(bar) if self.watches_bar(bar) => {
                 if let Some(symbol) = self.symbol(bar.instrument) {
                     self.consider(symbol, view, wishes);
                 }
