@@ -509,6 +509,42 @@ fn past_the_cut_off_nothing_is_opened() {
     assert_eq!(orders(&rig), 0);
 }
 
+/// What the time exit would close at once is not opened; where pairs are held to settlement it is.
+#[test]
+fn nothing_is_opened_that_time_would_close_at_once() {
+    let soon = SETTLES - DAY_NS / 2 - 2 * DAY_NS;
+    let mut rig = ready("{}");
+    dislocated(&mut rig, soon);
+    assert_eq!(gate(&rig, 0).as_deref(), Some("time_to_hold_s"));
+    assert_eq!(orders(&rig), 0);
+    let mut rig = ready(r#"{"time_exit_h": 0}"#);
+    dislocated(&mut rig, soon);
+    assert_eq!(orders(&rig), 1);
+}
+
+/// Both directions of an approved pair are explained gate by gate, and nothing that a stopped gate leaves open panics.
+#[test]
+fn every_gate_of_a_moment_can_be_explained() {
+    let mut rig = ready("{}");
+    quote(&mut rig, NOON, NO, (48, 300), (60, 100));
+    quote(&mut rig, NOON, YES, (40, 300), (52, 100));
+    quote(&mut rig, NOON, K, (44, 200), (45, 200));
+    let quotes = rig.frames().iter();
+    let kept = quotes.rfind(|kept| kept.2.kind() == Kind::Quote.number());
+    let kept = kept.unwrap();
+    let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
+    let event = decoded(kept);
+    let explained = desk.explain(StrategyId(0), kept.0, Nanos(NOON), &event, market);
+    assert!(explained.proposals.is_empty());
+    for candidate in [0, 1] {
+        let rows = explained.rows.iter();
+        let rows = rows.filter(|row| row.candidate.is_some_and(|c| c.number == candidate));
+        let rows: Vec<_> = rows.map(|row| (row.gate.as_ref(), row.passes)).collect();
+        assert!(rows.contains(&("gross_edge", false)));
+        assert!(rows.contains(&("all_clusters", true)));
+    }
+}
+
 #[test]
 fn a_venue_that_is_down_does_not_trade_and_a_slow_one_needs_more_edge() {
     let health = |latency_ms| {
@@ -542,7 +578,7 @@ fn each_cap_makes_the_entry_smaller_and_too_small_is_no_entry() {
         (
             r#"{"bankroll_usd": "2000", "cluster_soft_pct": "2"}"#,
             30,
-            Some("net_edge"),
+            None,
         ),
         (r#"{"min_fill_ratio": "0.33"}"#, 0, Some("fill_ratio")),
         (r#"{"min_annual_return": "0.26"}"#, 0, Some("annual_return")),
@@ -670,7 +706,7 @@ fn shadow_mode_says_and_does_not_act() {
         quote(&mut rig, NOON + at * S, K, (47, 200), (49, 200));
         quote(&mut rig, NOON + at * S, NO, (54, 300), (55, 300));
     }
-    assert_eq!(signals(&rig), ["exit edge_gone", "exit target"]);
+    assert_eq!(signals(&rig), ["exit target", "exit edge_gone"]);
     assert_eq!((orders(&rig), held(&rig)), (2, [100, 0, 100]));
 }
 

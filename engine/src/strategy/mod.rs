@@ -50,12 +50,20 @@ macro_rules! registry {
         /// A strategy's name and parameters, as they stand in configs and on the tape.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", content = "params")]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "one for each strategy of a session, made once and never moved"
+        )]
         pub enum StrategyParams {
             $($(#[$doc])* #[serde(rename = $name)] $variant($module::Params),)*
         }
 
         /// A strategy's state.
         #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "one for each strategy of a session, made once and never moved"
+        )]
         pub enum AnyStrategy {
             $($(#[$doc])* $variant($module::State),)*
         }
