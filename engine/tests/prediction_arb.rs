@@ -529,7 +529,7 @@ fn every_gate_of_a_moment_can_be_explained() {
     quote(&mut rig, NOON, NO, (48, 300), (60, 100));
     quote(&mut rig, NOON, YES, (40, 300), (52, 100));
     quote(&mut rig, NOON, K, (44, 200), (45, 200));
-    let quotes = rig.frames().iter();
+    let mut quotes = rig.frames().iter();
     let kept = quotes.rfind(|kept| kept.2.kind() == Kind::Quote.number());
     let kept = kept.unwrap();
     let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
@@ -697,6 +697,44 @@ fn a_partial_first_leg_makes_a_smaller_pair_of_equal_shares() {
         (states(&rig).last(), held(&rig)),
         (Some(&Hedged), [60, 0, 60])
     );
+}
+
+/// The close's first leg is said to have found nothing, and then to have been filled after all: the other leg follows.
+#[test]
+fn a_late_fill_of_a_close_is_completed() {
+    let mut rig = opened("{}");
+    quote(&mut rig, NOON + 10 * S, K, (47, 200), (49, 200));
+    quote(&mut rig, NOON + 10 * S, NO, (54, 300), (55, 300));
+    // It goes for Kalshi's bid, which is gone on arrival.
+    quote(&mut rig, NOON + 10 * S, K, (20, 1), (49, 200));
+    rig.heartbeat(NOON + 11 * S);
+    assert_eq!((orders(&rig), held(&rig)), (3, [100, 0, 100]));
+    let (_, ended) = rig.reports().pop().unwrap();
+    let late = ExecutionReport {
+        cause: onetape_engine::id::Sequence(0),
+        state: onetape_engine::order::OrderState::PartiallyFilled,
+        fill: Some(Fill {
+            fill_id: 99,
+            price: Price(4_700),
+            qty: Qty(4_000),
+            fee: Money::ZERO,
+            liquidity: Liquidity::Taker,
+        }),
+        reason: None,
+        ..ended
+    };
+    rig.input(NOON + 12 * S, &Event::ExecutionReport(late));
+    assert_eq!(alarms(&rig), [(Alarm::SingleLeg, "40".to_owned())]);
+    quote(&mut rig, NOON + 13 * S, NO, (54, 300), (55, 300));
+    rig.heartbeat(NOON + 15 * S);
+    assert_eq!(held(&rig), [60, 0, 60]);
+    // The rest is closed when there is a bid again.
+    quote(&mut rig, NOON + 20 * S, K, (47, 200), (49, 200));
+    rig.heartbeat(NOON + 25 * S);
+    assert_eq!(held(&rig), [0, 0, 0]);
+    assert_eq!(gate(&rig, 0).as_deref(), Some("no_position"));
+    dislocated(&mut rig, NOON + 30 * S);
+    assert_ne!(gate(&rig, 0).as_deref(), Some("no_position"));
 }
 
 #[test]
