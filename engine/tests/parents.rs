@@ -417,8 +417,7 @@ fn a_first_leg_whose_outcome_stays_unknown_has_to_be_reconciled() {
     assert_eq!(alarms(&rig)[0].0, NOON + 5 * S);
     let first = order(&rig, Role::First);
     // It was filled in part after all: the second leg follows.
-    let mut filled = opened(UNWINDS, (44, 50_000), (49, 50_000));
-    std::mem::swap(&mut filled, &mut first_unknown());
+    let mut filled = first_unknown();
     told(
         &mut filled,
         NOON + 9 * S,

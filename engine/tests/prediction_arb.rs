@@ -509,6 +509,42 @@ fn past_the_cut_off_nothing_is_opened() {
     assert_eq!(orders(&rig), 0);
 }
 
+/// What the time exit would close at once is not opened; where pairs are held to settlement it is.
+#[test]
+fn nothing_is_opened_that_time_would_close_at_once() {
+    let soon = SETTLES - DAY_NS / 2 - 2 * DAY_NS;
+    let mut rig = ready("{}");
+    dislocated(&mut rig, soon);
+    assert_eq!(gate(&rig, 0).as_deref(), Some("time_to_hold_s"));
+    assert_eq!(orders(&rig), 0);
+    let mut rig = ready(r#"{"time_exit_h": 0}"#);
+    dislocated(&mut rig, soon);
+    assert_eq!(orders(&rig), 1);
+}
+
+/// Both directions of an approved pair are explained gate by gate, and nothing that a stopped gate leaves open panics.
+#[test]
+fn every_gate_of_a_moment_can_be_explained() {
+    let mut rig = ready("{}");
+    quote(&mut rig, NOON, NO, (48, 300), (60, 100));
+    quote(&mut rig, NOON, YES, (40, 300), (52, 100));
+    quote(&mut rig, NOON, K, (44, 200), (45, 200));
+    let mut quotes = rig.frames().iter();
+    let kept = quotes.rfind(|kept| kept.2.kind() == Kind::Quote.number());
+    let kept = kept.unwrap();
+    let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
+    let event = decoded(kept);
+    let explained = desk.explain(StrategyId(0), kept.0, Nanos(NOON), &event, market);
+    assert!(explained.proposals.is_empty());
+    for candidate in [0, 1] {
+        let rows = explained.rows.iter();
+        let rows = rows.filter(|row| row.candidate.is_some_and(|c| c.number == candidate));
+        let rows: Vec<_> = rows.map(|row| (row.gate.as_ref(), row.passes)).collect();
+        assert!(rows.contains(&("gross_edge", false)));
+        assert!(rows.contains(&("all_clusters", true)));
+    }
+}
+
 #[test]
 fn a_venue_that_is_down_does_not_trade_and_a_slow_one_needs_more_edge() {
     let health = |latency_ms| {
@@ -542,7 +578,7 @@ fn each_cap_makes_the_entry_smaller_and_too_small_is_no_entry() {
         (
             r#"{"bankroll_usd": "2000", "cluster_soft_pct": "2"}"#,
             30,
-            Some("net_edge"),
+            None,
         ),
         (r#"{"min_fill_ratio": "0.33"}"#, 0, Some("fill_ratio")),
         (r#"{"min_annual_return": "0.26"}"#, 0, Some("annual_return")),
@@ -663,6 +699,44 @@ fn a_partial_first_leg_makes_a_smaller_pair_of_equal_shares() {
     );
 }
 
+/// The close's first leg is said to have found nothing, and then to have been filled after all: the other leg follows.
+#[test]
+fn a_late_fill_of_a_close_is_completed() {
+    let mut rig = opened("{}");
+    quote(&mut rig, NOON + 10 * S, K, (47, 200), (49, 200));
+    quote(&mut rig, NOON + 10 * S, NO, (54, 300), (55, 300));
+    // It goes for Kalshi's bid, which is gone on arrival.
+    quote(&mut rig, NOON + 10 * S, K, (20, 1), (49, 200));
+    rig.heartbeat(NOON + 11 * S);
+    assert_eq!((orders(&rig), held(&rig)), (3, [100, 0, 100]));
+    let (_, ended) = rig.reports().pop().unwrap();
+    let late = ExecutionReport {
+        cause: onetape_engine::id::Sequence(0),
+        state: onetape_engine::order::OrderState::PartiallyFilled,
+        fill: Some(Fill {
+            fill_id: 99,
+            price: Price(4_700),
+            qty: Qty(4_000),
+            fee: Money::ZERO,
+            liquidity: Liquidity::Taker,
+        }),
+        reason: None,
+        ..ended
+    };
+    rig.input(NOON + 12 * S, &Event::ExecutionReport(late));
+    assert_eq!(alarms(&rig), [(Alarm::SingleLeg, "40".to_owned())]);
+    quote(&mut rig, NOON + 13 * S, NO, (54, 300), (55, 300));
+    rig.heartbeat(NOON + 15 * S);
+    assert_eq!(held(&rig), [60, 0, 60]);
+    // The rest is closed when there is a bid again.
+    quote(&mut rig, NOON + 20 * S, K, (47, 200), (49, 200));
+    rig.heartbeat(NOON + 25 * S);
+    assert_eq!(held(&rig), [0, 0, 0]);
+    assert_eq!(gate(&rig, 0).as_deref(), Some("no_position"));
+    dislocated(&mut rig, NOON + 30 * S);
+    assert_ne!(gate(&rig, 0).as_deref(), Some("no_position"));
+}
+
 #[test]
 fn shadow_mode_says_and_does_not_act() {
     let mut rig = opened(r#"{"exit_mode": "shadow"}"#);
@@ -670,7 +744,7 @@ fn shadow_mode_says_and_does_not_act() {
         quote(&mut rig, NOON + at * S, K, (47, 200), (49, 200));
         quote(&mut rig, NOON + at * S, NO, (54, 300), (55, 300));
     }
-    assert_eq!(signals(&rig), ["exit edge_gone", "exit target"]);
+    assert_eq!(signals(&rig), ["exit target", "exit edge_gone"]);
     assert_eq!((orders(&rig), held(&rig)), (2, [100, 0, 100]));
 }
 

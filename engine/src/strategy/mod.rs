@@ -55,6 +55,10 @@ macro_rules! registry {
         #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", content = "params")]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "one for each strategy of a session, made once and never moved"
+        )]
         pub enum StrategyParams {
             $($(#[$doc])* #[serde(rename = $name)] $variant($module::Params),)*
         }
@@ -62,6 +66,10 @@ macro_rules! registry {
         /// A strategy's state.
         #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "one for each strategy of a session, made once and never moved"
+        )]
         pub enum AnyStrategy {
             $($(#[$doc])* $variant($module::State),)*
         }

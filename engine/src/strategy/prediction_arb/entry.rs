@@ -1,7 +1,7 @@
 //! May a pair be opened: its gates, from cheap to dear, and the plan that follows.
 use super::edge::{self, Bounds, Direction, ONE, Shares, Walk};
 use super::pair::Pair;
-use super::params::ms;
+use super::params::{ExitMode, ms};
 use super::state::{Health, State};
 use crate::event::{TradingStatus, VoidRule};
 use crate::market::Instrument;
@@ -64,7 +64,14 @@ impl State {
         }
         let differs = pair.facts.void_rule == VoidRule::Differs;
         let accepts = !differs || params.accept_differing_voids;
-        let closes = self.closes_at(pair).min(pair.facts.cut_off);
+        let settles = pair.first_settlement();
+        let closes = self.closes_at(pair).min(pair.facts.cut_off).min(settles);
+        // What would be closed by time at once is not opened.
+        let time_exit_ns = match params.exit_mode {
+            ExitMode::Fixed => self.time_exit_ns(),
+            ExitMode::Model | ExitMode::Shadow => 0,
+        };
+        let holds_s = settles.since(now).saturating_sub(time_exit_ns) / SECOND_NS;
         let open = |i: &Instrument| i.status == TradingStatus::Open && i.settled_at.is_none();
         let in_force = |i: &Instrument| i.rules_at(now).is_some() && i.fees_at(now).is_some();
         let age_ms = |i: &Instrument| now.since(i.top_received_at()) / 1_000_000;
@@ -76,6 +83,7 @@ impl State {
         let in_cluster = self.capital_in(Some(&pair.facts.cluster));
         if !gates.holds("void_rule", accepts)
             || !gates.at_least("cut_off_s", closes.since(now) / SECOND_NS, 1u64)
+            || !gates.at_least("time_to_hold_s", holds_s, 1u64)
             || !gates.holds("market_open", open(single) && open(token))
             || !gates.holds("schedule", in_force(single) && in_force(token))
             || !gates.at_most(

@@ -3,8 +3,8 @@
 use super::edge::{self, Shares, times};
 use super::params::ExitMode;
 use super::state::State;
-use super::trade::Trade;
-use crate::event::SignalRaised;
+use super::trade::{Trade, TradeLeg};
+use crate::event::{SignalRaised, TradingStatus};
 use crate::id::{Sequence, StrategyId};
 use crate::market::{Instrument, Market};
 use crate::number::{Money, Price, Qty, pow10};
@@ -74,7 +74,14 @@ impl State {
             .parents
             .get(trade.entry)
             .is_some_and(|parent| parent.state() == ParentState::Hedged);
-        let is_paying = trade.legs.iter().any(|leg| leg.paid.is_some());
+        let is_open = |leg: &TradeLeg| {
+            let instrument = view.market.instrument(leg.instrument);
+            instrument.is_ok_and(|i| i.status == TradingStatus::Open)
+        };
+        let is_paying = trade
+            .legs
+            .iter()
+            .any(|leg| leg.paid.is_some() || !is_open(leg));
         if !is_hedged || is_paying || trade.exit.is_some() || view.now < trade.quiet_until {
             return false;
         }
@@ -155,7 +162,7 @@ impl State {
         if profit >= target {
             return Some(ExitRule::Target);
         }
-        let before_ns = u64::from(self.params.time_exit_h).saturating_mul(HOUR_NS);
+        let before_ns = self.time_exit_ns();
         let left = self.time_left(trade, now)?;
         (before_ns > 0 && left <= before_ns).then_some(ExitRule::Time)
     }
@@ -198,6 +205,11 @@ impl State {
         let captured = trade.expected_times(amounts.captured_fraction)?;
         (trade.profit(market, now).ok()? >= captured && opened.expected.0 > 0)
             .then_some(ExitRule::Captured)
+    }
+
+    /// How long before the earlier settlement a pair is closed by time; 0 for never.
+    pub(super) const fn time_exit_ns(&self) -> u64 {
+        (self.params.time_exit_h as u64).saturating_mul(HOUR_NS)
     }
 
     fn time_left(&self, trade: &Trade, now: Nanos) -> Option<u64> {
@@ -254,11 +266,13 @@ impl State {
         let second = depth::find(token, now, sides[1], wanted(1)?).ok()??;
         let both = shares.of(0, first.qty)?.min(shares.of(1, second.qty)?);
         let leg = |place: usize, instrument: &Instrument, found: &depth::Found| {
-            Some(Leg {
+            let qty = shares.whole_lots(place, both).filter(|qty| qty.0 > 0)?;
+            // Less than a venue takes stays until there is more, or until settlement.
+            (qty >= instrument.rules_at(now)?.min_qty).then_some(Leg {
                 instrument: instrument.id(),
                 side: sides[place],
                 limit: found.worst,
-                qty: shares.whole_lots(place, both).filter(|qty| qty.0 > 0)?,
+                qty,
             })
         };
         let mut legs = [leg(0, single, &first)?, leg(1, token, &second)?];

@@ -77,10 +77,12 @@ impl State {
     /// Whether nothing is open in a pair's instruments.
     pub(super) fn is_free(&self, place: usize) -> bool {
         let pair = &self.pairs[place];
-        !self
-            .trades
-            .iter()
-            .any(|trade| trade.legs.iter().any(|leg| pair.has(leg.instrument)))
+        // A closed one that a late fill opened again has no trade any more.
+        let legs = self
+            .parents
+            .open_ones()
+            .flat_map(|parent| &parent.plan().legs);
+        legs.into_iter().all(|leg| !pair.has(leg.instrument))
     }
 
     /// When the first of a pair's markets closes.
@@ -190,7 +192,7 @@ impl State {
                     let id = leg.instrument;
                     let has = |trade: &&mut Trade| trade.legs[1].instrument == id;
                     if let Some(trade) = self.trades.iter_mut().find(has) {
-                        trade.exit = Some(change.parent);
+                        trade.exits.push(change.parent);
                     }
                 }
                 None => {}
@@ -206,11 +208,14 @@ impl State {
         } else if let Some(trade) = self
             .trades
             .iter_mut()
-            .find(|trade| trade.exit == Some(change.parent))
-            && change.state == ParentState::Closed
+            .find(|trade| trade.exits.contains(&change.parent))
         {
-            trade.exit = None;
-            trade.quiet_until = now.after(retry_ns);
+            if change.state == ParentState::Closed {
+                trade.exit = None;
+                trade.quiet_until = now.after(retry_ns);
+            } else {
+                trade.exit = Some(change.parent);
+            }
         }
     }
 
@@ -259,7 +264,7 @@ impl State {
         } else {
             side
         };
-        let is = |trade: &&mut Trade| trade.entry == number || trade.exit == Some(number);
+        let is = |trade: &&mut Trade| trade.entry == number || trade.exits.contains(&number);
         if let Some(trade) = self.trades.iter_mut().find(is) {
             trade.fill(market.instrument(report.instrument)?, side, fill)?;
         }
@@ -274,7 +279,7 @@ impl State {
         };
         for trade in &self.trades {
             if trade.legs.iter().any(|leg| leg.instrument == instrument)
-                && self.consider_exit(trade, view, wishes)
+                && (self.finish(trade, wishes) || self.consider_exit(trade, view, wishes))
             {
                 return;
             }
@@ -291,17 +296,18 @@ impl State {
         }
     }
 
-    /// A multi-leg order that closed what it could: done with, and so is the trade when nothing is left.
-    fn decide_parent(&self, change: &ParentChanged, wishes: &mut Wishes) {
-        let closing = |trade: &&Trade| trade.exit == Some(change.parent);
-        if let Some(trade) = self.trades.iter().find(closing)
-            && change.state == ParentState::Hedged
-        {
-            self.parents.close(change.parent, wishes);
-            if trade.is_flat() {
-                self.parents.close(trade.entry, wishes);
-            }
+    /// Whether a trade's close has come to its end: its multi-leg order is done with, and so is the trade when nothing is
+    /// left of it.
+    fn finish(&self, trade: &Trade, wishes: &mut Wishes) -> bool {
+        let exit = trade.exit.and_then(|exit| self.parents.get(exit));
+        let Some(exit) = exit.filter(|exit| exit.state() == ParentState::Hedged) else {
+            return false;
+        };
+        self.parents.close(exit.number(), wishes);
+        if trade.is_flat() {
+            self.parents.close(trade.entry, wishes);
         }
+        true
     }
 
     fn decide_resolved(&self, instrument: InstrumentId, view: &View<'_>, wishes: &mut Wishes) {
@@ -403,7 +409,14 @@ impl Strategy for State {
                     self.decide_moved(instrument, view, wishes);
                 }
             }
-            Event::ParentChanged(change) => self.decide_parent(change, wishes),
+            Event::ParentChanged(change) => {
+                let is = |trade: &&Trade| trade.exit == Some(change.parent);
+                if let Some(trade) = self.trades.iter().find(is)
+                    && change.state == ParentState::Hedged
+                {
+                    self.finish(trade, wishes);
+                }
+            }
             Event::Resolution(resolution) => {
                 self.decide_resolved(resolution.instrument, view, wishes);
             }

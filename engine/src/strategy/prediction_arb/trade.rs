@@ -37,6 +37,8 @@ pub(super) struct Trade {
     pub(super) direction: Direction,
     /// The multi-leg order that opened it.
     pub(super) entry: u64,
+    /// Those that closed or tried to close it, oldest first.
+    pub(super) exits: Vec<u64>,
     /// The one that is closing it.
     pub(super) exit: Option<u64>,
     /// Single-book venue, token venue.
@@ -87,6 +89,7 @@ impl Trade {
             pair,
             direction,
             entry,
+            exits: Vec::new(),
             exit: None,
             legs: [leg(place), leg(1 - place)],
             cash: Money::ZERO,
