@@ -183,7 +183,6 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "question", required = true, args = ["order", "seq", "instrument", "last_skipped"])]
 pub(crate) struct Why {
     /// The journal
     pub(crate) dir: PathBuf,
@@ -199,7 +198,7 @@ pub(crate) struct Why {
     /// The time of the question: 2026-01-05T14:30:00Z, or UTC ns
     #[arg(long, value_name = "TIME", requires = "instrument")]
     pub(crate) at: Option<String>,
-    /// The last candidate that a gate stopped
+    /// The last candidate that a gate stopped; what is answered when nothing is asked
     #[arg(long, conflicts_with_all = ["order", "seq", "instrument"])]
     pub(crate) last_skipped: bool,
 }

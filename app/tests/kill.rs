@@ -9,7 +9,8 @@
 )]
 
 mod common;
-use common::{arg, demo_config, generate, json, ok, onetape};
+use common::{arg, example, generate, json, ok, onetape};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -21,18 +22,28 @@ fn from_env(name: &str, default: u64) -> u64 {
 
 #[test]
 fn a_killed_run_ends_like_an_undisturbed_one() {
+    kill_again_and_again("mixed", &example("demo"));
+}
+
+/// The five systems, with multi-leg orders, brackets and timers under way.
+#[test]
+fn a_killed_run_of_all_systems_ends_like_an_undisturbed_one() {
+    kill_again_and_again("systems", &example("systems"));
+}
+
+fn kill_again_and_again(scenario: &str, config: &Path) {
     let kills = from_env("ONETAPE_KILLS", 20);
     let mut random = from_env("ONETAPE_KILL_SEED", u64::from(std::process::id()));
-    println!("kills {kills}, seed {random}");
+    println!("{scenario}: kills {kills}, seed {random}");
     let dir = tempfile::tempdir().unwrap();
-    let day = generate(dir.path(), 21, 60_000, "mixed");
-    let (whole, config) = (dir.path().join("whole"), demo_config());
+    let day = generate(dir.path(), 21, 60_000, scenario);
+    let whole = dir.path().join("whole");
     let started = Instant::now();
     ok(&[
         "backtest",
         arg(&day),
         "--config",
-        arg(&config),
+        arg(config),
         "--journal",
         arg(&whole),
         "--snapshot-every",
@@ -58,7 +69,7 @@ fn a_killed_run_ends_like_an_undisturbed_one() {
                 "backtest",
                 arg(&day),
                 "--config",
-                arg(&config),
+                arg(config),
                 "--journal",
                 arg(&journal),
                 "--snapshot-every",
@@ -87,7 +98,7 @@ fn a_killed_run_ends_like_an_undisturbed_one() {
             "backtest",
             arg(&day),
             "--config",
-            arg(&config),
+            arg(config),
             "--journal",
             arg(&journal),
             "--snapshot-every",

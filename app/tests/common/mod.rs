@@ -80,9 +80,14 @@ pub fn generate(dir: &Path, seed: u64, events: u64, scenario: &str) -> PathBuf {
     day
 }
 
+/// One of the example configurations.
+pub fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/{name}.toml"))
+}
+
 /// The demo's configuration: two strategies.
 pub fn demo_config() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo.toml")
+    example("demo")
 }
 
 /// One frame: sequence, stamp, tag, payload.

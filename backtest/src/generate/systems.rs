@@ -135,7 +135,7 @@ impl Truth {
         if rng.once_in(150) {
             self.chance = (self.chance + rng.between(-100, 100)).clamp(1_500, 8_500);
         }
-        if rng.once_in(4_000) {
+        if rng.once_in(1_000) {
             self.divergence = rng.between(-10, 10) * 100;
         } else if rng.once_in(250) {
             self.divergence -= self.divergence.signum() * 100;
