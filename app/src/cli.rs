@@ -131,6 +131,9 @@ pub(crate) struct Generate {
     /// What kind of day; 'list' shows them
     #[arg(long, default_value = "mixed", value_name = "NAME")]
     pub(crate) scenario: String,
+    /// The recorded journal that 'upbit-premium' derives its won venue from; its inputs stay
+    #[arg(long, value_name = "DIR", conflicts_with = "events")]
+    pub(crate) over: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

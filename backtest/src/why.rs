@@ -262,6 +262,7 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
                 price: e.price,
                 qty: e.qty,
                 tag: e.tag,
+                hedges: None,
             }),
         ),
         Event::OrderDenied(e) => (
@@ -278,6 +279,7 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
                 price: e.price,
                 qty: e.qty,
                 tag: e.tag,
+                hedges: None,
             }),
         ),
         Event::GateChanged(e) => (Some(e.strategy), None),

@@ -750,6 +750,7 @@ fn the_price_collar_is_for_limits_and_not_for_triggers() {
             price: Price(price),
             qty: Qty(1_000),
             tag: 0,
+            hedges: None,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
         let checked = risk::check(
@@ -939,6 +940,7 @@ fn while_an_outcome_is_unknown_its_instrument_takes_no_new_risk_and_the_order_co
             price: Price(9_990),
             qty: Qty(1_000),
             tag: 0,
+            hedges: None,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
         let checked = risk::check(

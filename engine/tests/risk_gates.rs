@@ -28,6 +28,7 @@ fn limit(instrument: InstrumentId, side: Side, price: i64, qty: i64) -> Proposal
         price: Price(price),
         qty: Qty(qty),
         tag: 0,
+        hedges: None,
     }
 }
 

@@ -3,10 +3,12 @@
 mod common;
 use common::{MS, Rig, X, decoded, fees, frame, rules};
 use onetape_engine::event::{
-    Aggressor, Alarm, DailyBar, Event, ExecutionReport, Feed, FeedCondition, FeedState,
-    InstrumentDefined, InstrumentType, IntentPromoted, IntentReceived, IntentState, OperatorAction,
-    OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
+    Aggressor, Alarm, DailyBar, Event, ExecutionReport, FeeSchedule, Feed, FeedCondition,
+    FeedState, InstrumentDefined, InstrumentType, IntentPromoted, IntentReceived, IntentState,
+    MarketStatus, OperatorAction, OperatorCommand, SignalRaised, StaleReason, Trade, TradingDay,
+    TradingStatus,
 };
+use onetape_engine::fees::{FeeAccrual, FeeFormula};
 use onetape_engine::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Decimals, Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side};
@@ -15,6 +17,7 @@ use onetape_engine::session::{SessionConfig, StrategyConfig};
 use onetape_engine::strategy::StrategyParams;
 use onetape_engine::time::{DAY_NS, Nanos};
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 
 const SECOND: u64 = 1_000 * MS;
 const MINUTE: u64 = 60 * SECOND;
@@ -309,6 +312,36 @@ fn a_day_by_hand() {
     decides_the_same_again(rig);
 }
 
+/// The golden trade at Interactive Brokers' fixed prices: .005 a share, at least 1.00 an order, at most 1 % of it. 250 shares
+/// cost 1.25 each way: 200 - 2.50. The 100 that are the default's most cost the minimum: 100 x .80 - 2 x 1.00.
+#[test]
+fn a_day_by_hand_with_commissions_a_share() {
+    for (more, left) in [("", "197.5"), (r#", "max_position_pct": 10.5"#, "78")] {
+        let mut rig = stocks(inside_bars(more), &two_days());
+        let formula = FeeFormula::PerUnit {
+            rate: Decimal::new(5, 3),
+            minimum: Decimal::ONE,
+            maximum: Decimal::new(1, 2),
+        };
+        let schedule = FeeSchedule {
+            effective_from: Nanos(common::NOON),
+            maker: formula,
+            taker: formula,
+            accrual: FeeAccrual::PerOrder,
+            ..fees(0, 0, 0)
+        };
+        rig.input(common::NOON, &Event::FeeSchedule(Box::new(schedule)));
+        warm_up(&mut rig, -5);
+        pattern(&mut rig, at(9, 30));
+        quote(&mut rig, at(9, 51), 1049, 1050);
+        rig.heartbeat(at(9, 52));
+        quote(&mut rig, at(10, 5), 1130, 1131);
+        rig.heartbeat(at(10, 6));
+        assert_eq!((held(&rig), working(&rig)), (0, 0));
+        assert_eq!(profit(&rig), left);
+    }
+}
+
 /// Stopped out: bought at 10.50, the stop at 10.10 is reached and takes the bid of 10.09: 250 x -.41 = -102.5, fees
 /// 2.625 and 250 x 10.09 x 10 bps = 2.5225.
 #[test]
@@ -361,6 +394,39 @@ fn entries_end_with_the_patterns_age_and_a_position_with_the_session() {
     );
     assert_eq!((held(&rig), working(&rig)), (0, 0));
     decides_the_same_again(rig);
+}
+
+/// The market is halted when the session ends: the exit is denied and tried again every second until it opens.
+#[test]
+fn an_exit_that_is_denied_is_tried_until_it_is_through() {
+    let mut rig = with_pattern(inside_bars(""));
+    quote(&mut rig, at(9, 51), 1049, 1050);
+    let status = |status| {
+        Event::MarketStatus(MarketStatus {
+            instrument: X,
+            status,
+        })
+    };
+    rig.input(at(10, 59), &status(TradingStatus::Halted));
+    rig.heartbeat(at(11, 0) + 3_500 * MS);
+    assert_eq!(held(&rig), 250);
+    let denied = |rig: &Rig| {
+        let events = rig.events();
+        let denied = events
+            .iter()
+            .filter(|(_, e)| matches!(e, Event::OrderDenied(_)));
+        denied.map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    let sure = at(11, 0) + MS;
+    assert_eq!(
+        denied(&rig),
+        (0..4).map(|s| sure + s * SECOND).collect::<Vec<_>>()
+    );
+    rig.input(at(11, 0) + 3_550 * MS, &status(TradingStatus::Open));
+    quote(&mut rig, at(11, 0) + 3_600 * MS, 1060, 1061);
+    rig.heartbeat(at(11, 1));
+    assert_eq!(fills(&rig), [(1050, 250), (1060, 250)]);
+    assert_eq!((held(&rig), working(&rig)), (0, 0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use onetape_engine::id::{InstrumentId, Sequence};
 use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::{OrderState, Side};
 use onetape_engine::sequencer::{MemorySink, Sequencer};
-use onetape_engine::session::{SessionConfig, StrategyConfig};
+use onetape_engine::session::{PaperVenueConfig, SessionConfig, StrategyConfig};
 use onetape_engine::strategy::StrategyParams;
 use onetape_engine::time::{DAY_NS, Nanos, SECOND_NS};
 use rust_decimal::Decimal;
@@ -50,13 +50,17 @@ fn session(more: &str) -> SessionConfig {
 
 fn session_of(params: &str) -> SessionConfig {
     let mut json = serde_json::Deserializer::from_str(params);
-    SessionConfig {
+    let mut config = SessionConfig {
         strategies: vec![StrategyConfig {
             id: "weather".into(),
             params: StrategyParams::read("weather", &mut json).unwrap().unwrap(),
         }],
         ..SessionConfig::default()
-    }
+    };
+    // 1 ms, so that steps of a few ms see an order's whole life.
+    let venue = PaperVenueConfig::default();
+    config.paper.venues.insert("kalshi".to_owned(), venue);
+    config
 }
 
 fn terms(id: u32, station: &str, day: i32, strike: Strike) -> Event<'static> {
@@ -573,7 +577,11 @@ fn without_a_fee_schedule_nothing_trades() {
 #[test]
 fn a_storm_of_rejections_pauses_for_a_quarter_of_an_hour() {
     let mut config = session(r#", "retry_ms": 1, "reprice_ms": 1"#);
-    config.paper.default.reject_per_million = 1_000_000;
+    let venue = PaperVenueConfig {
+        reject_per_million: 1_000_000,
+        ..PaperVenueConfig::default()
+    };
+    config.paper.venues.insert("kalshi".to_owned(), venue);
     let mut rig = ready(config);
     for second in 1..=20 {
         rig.quote_of(NOON + second * SECOND_NS, BETWEEN, (18, 100), (20, 100));

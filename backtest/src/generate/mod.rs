@@ -3,6 +3,7 @@
 //! The same seed gives the same bytes on every machine and for ever: integers only, one random stream ([`rng`]).
 //! Generated data is marked as such in its first frame; no market ever showed it.
 mod ladder;
+pub mod premium;
 mod rng;
 mod scenario;
 mod systems;

@@ -20,6 +20,8 @@ use onetape_engine::time::{DAY_NS, Nanos, SECOND_NS};
 use rust_decimal::Decimal;
 
 const HOUR_NS: u64 = 3_600 * SECOND_NS;
+/// Between two words on a venue's health.
+const HEALTH_NS: u64 = 20 * SECOND_NS;
 /// Days from 1970-01-01 to the generated day.
 const DAY: i32 = (START_NS / DAY_NS) as i32;
 /// New York's standard time: five hours behind UTC, and in January in force.
@@ -71,10 +73,16 @@ const STOCK: Spec = Spec {
     ..SINGLE
 };
 
+/// In steps of 0.04 %, so that its price follows a premium within minutes.
+const UPBIT_COIN: Spec = Spec {
+    step: 50_000,
+    ..UPBIT_BTC
+};
+
 /// The markets, in the order of their instruments' numbers.
 const SPECS: [Spec; 10] = [
     BINANCE_BTC,
-    UPBIT_BTC,
+    UPBIT_COIN,
     UPBIT_USDT,
     KALSHI,
     POLYMARKET_YES,
@@ -219,12 +227,16 @@ pub(super) fn play<E>(rng: &mut Rng, events: u64, out: Out<'_, E>) -> Result<(),
         stock: STOCK.start,
     };
     let mut clock = Clock::new(events * 4 / 5);
-    let (mut done, mut next_hour, mut intents) = (0, START_NS, 0u64);
+    let (mut done, mut next_hour, mut next_health, mut intents) = (0, START_NS, START_NS, 0u64);
     while done < events {
         let at_ns = clock.tick(rng);
         while at_ns >= next_hour {
             hourly(rng, next_hour, &truth, &leaders, out)?;
             next_hour += HOUR_NS;
+        }
+        while at_ns >= next_health {
+            health(rng, next_health.max(next_hour - HOUR_NS), out)?;
+            next_health += HEALTH_NS;
         }
         truth.walk(rng);
         let stocks = (STOCKS_OPEN_NS..STOCKS_CLOSE_NS).contains(&at_ns);
@@ -249,7 +261,7 @@ pub(super) fn play<E>(rng: &mut Rng, events: u64, out: Out<'_, E>) -> Result<(),
             let token = rng.below(2) as usize;
             trade(rng, at_ns, leader, token, markets[YES + token].mid(), out)?;
         }
-        if stocks && rng.once_in(15_000) {
+        if stocks && rng.once_in(4_000) {
             intents += 1;
             let price = truth.stock / 100 * 100 - 50;
             intent(rng, at_ns, intents, price, out)?;
@@ -343,7 +355,7 @@ fn list<E>(leader: &Leader, out: Out<'_, E>) -> Result<(), E> {
     out(START_NS, &Event::LeaderListed(Box::new(listed)))
 }
 
-/// Forecast, observation, portfolios and health, as polls bring them.
+/// Forecast, observation and portfolios, as polls bring them.
 fn hourly<E>(
     rng: &mut Rng,
     at_ns: u64,
@@ -386,6 +398,11 @@ fn hourly<E>(
         };
         out(at_ns, &Event::LeaderPortfolio(Box::new(portfolio)))?;
     }
+    Ok(())
+}
+
+/// How every venue's connection does.
+fn health<E>(rng: &mut Rng, at_ns: u64, out: Out<'_, E>) -> Result<(), E> {
     for venue in ["binance", "upbit", "kalshi", "polymarket", "ib"] {
         let health = VenueHealth {
             venue: venue.to_owned(),

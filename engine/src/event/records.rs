@@ -2,7 +2,7 @@
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::{Price, Qty};
 use crate::order::Side;
-use crate::parent::ParentState;
+use crate::parent::{ParentState, Plan};
 use crate::risk::{Gate, Scope};
 use crate::strategy::GateName;
 use rust_decimal::Decimal;
@@ -48,6 +48,9 @@ pub struct ParentChanged {
     pub first_filled: Qty,
     /// Filled of the second leg.
     pub second_filled: Qty,
+    /// What it is to do: in the first frame of a multi-leg order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
 }
 
 /// What somebody should look at.

@@ -28,6 +28,9 @@ pub struct Proposal {
     pub qty: Qty,
     /// What the strategy calls it; comes back with the order's frames. 0 for nothing.
     pub tag: u64,
+    /// The instrument with the position whose counterpart this order is: an order that hedges what is held already
+    /// reduces risk, so halts, the day's loss and the order rate do not stop it.
+    pub hedges: Option<InstrumentId>,
 }
 
 /// Which gate stopped an order, what it saw and what it allows.
@@ -354,7 +357,8 @@ impl<'a> Subject<'a> {
         let stops = |reason: &&super::HaltReason| reason.stops(self.strategy);
         let halts = risk.halts.iter().filter(stops).count();
         let figures = || (halts.into(), Decimal::ZERO);
-        if !gauge.ask(Gate::Halted, None, AtMost, halts == 0, figures) {
+        let passes = halts == 0 || self.is_hedge();
+        if !gauge.ask(Gate::Halted, None, AtMost, passes, figures) {
             return Ok(());
         }
         for scope in [
@@ -398,6 +402,21 @@ impl<'a> Subject<'a> {
     fn is_exit(&self) -> bool {
         let order = self.order;
         self.only_reduces(self.strategy, order.instrument, order.side, order.qty)
+    }
+
+    /// Whether the order is the counterpart of a position that the strategy really holds: with all that works on its side
+    /// filled, it is no larger than the position that it hedges.
+    fn is_hedge(&self) -> bool {
+        let Some(hedged) = self.order.hedges else {
+            return false;
+        };
+        let shares = |qty: i128, id| {
+            let decimals = self.market.instrument(id).ok()?.decimals().qty;
+            pow10(MONEY_DECIMALS.saturating_sub(decimals.into()))?.checked_mul(qty.abs())
+        };
+        let held = shares(self.held(self.strategy, hedged), hedged);
+        let after = shares(self.worst_position(Scope::Strategy), self.order.instrument);
+        matches!((after, held), (Some(after), Some(held)) if after <= held)
     }
 
     /// Whether all working orders of the side and `qty` more can only reduce what is held.
@@ -461,7 +480,8 @@ impl<'a> Subject<'a> {
                 return Ok(false);
             }
         }
-        if let Some(limit) = limits.orders_per_second {
+        let hedges = self.is_hedge();
+        if let Some(limit) = limits.orders_per_second.filter(|_| !hedges) {
             let recent = desk.risk().recent_orders(self.now);
             let recent = recent.filter(|(s, i)| self.in_scope(scope, *s, *i));
             if !count(gauge, Gate::OrderRate, scope, recent.count() + 1, limit) {
@@ -487,7 +507,7 @@ impl<'a> Subject<'a> {
                 return Ok(false);
             }
         }
-        if let Some(limit) = limits.daily_loss {
+        if let Some(limit) = limits.daily_loss.filter(|_| !hedges) {
             let loss = self.daily_loss(scope)?;
             if !amount(gauge, Gate::DailyLoss, scope, loss, limit) {
                 return Ok(false);

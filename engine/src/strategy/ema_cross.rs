@@ -270,6 +270,7 @@ impl Strategy for State {
             price: Price(0),
             qty: Qty(change).abs(),
             tag: 0,
+            hedges: None,
         });
     }
 }

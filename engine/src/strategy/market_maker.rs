@@ -268,6 +268,7 @@ impl State {
                             price: Price(price),
                             qty: Qty(size),
                             tag: 0,
+                            hedges: None,
                         });
                     }
                 }

@@ -3,11 +3,14 @@
 //! A strategy folds what it sees into its own state (`evolve`), and says what it wants (`decide`, which can't change
 //! anything). It sees the market only while it is live, and never a clock.
 mod copy_trading;
+mod cross_exchange;
 mod ema_cross;
 mod gates;
 mod market_maker;
+mod prediction_arb;
 mod signals;
 mod sizing;
+mod two_legs;
 mod view;
 mod weather;
 
@@ -49,16 +52,24 @@ pub trait Strategy {
 macro_rules! registry {
     ($($(#[$doc:meta])* $variant:ident => $module:ident, $name:literal;)*) => {
         /// A strategy's name and parameters, as they stand in configs and on the tape.
+        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", content = "params")]
-        #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "one for each strategy of a session, made once and never moved"
+        )]
         pub enum StrategyParams {
             $($(#[$doc])* #[serde(rename = $name)] $variant($module::Params),)*
         }
 
         /// A strategy's state.
-        #[derive(Clone, Debug, Serialize, Deserialize)]
         #[allow(clippy::large_enum_variant, reason = "a session has a handful, made once and never moved")]
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "one for each strategy of a session, made once and never moved"
+        )]
         pub enum AnyStrategy {
             $($(#[$doc])* $variant($module::State),)*
         }
@@ -137,8 +148,14 @@ registry! {
     EmaCross => ema_cross, "ema_cross";
     /// Two-sided quotes around the mid.
     MarketMaker => market_maker, "market_maker";
+    /// One two-legged order, once.
+    TwoLegs => two_legs, "two_legs";
+    /// One question on two prediction venues, for less than it pays.
+    PredictionArb => prediction_arb, "prediction_arb";
     /// Contracts on a day's highest temperature: forecasts against prices.
     Weather => weather, "weather";
+    /// One coin on a won and a dollar venue: the deviation of its premium from the slow mean.
+    CrossExchange => cross_exchange, "cross_exchange";
     /// Stocks: inside bars, Rudometkin's market-on-close, order intents.
     Signals => signals, "signals";
     /// Copies trades of chosen wallets.

@@ -189,6 +189,12 @@ impl Wishes {
         }
     }
 
+    /// Whether somebody wants every gate, also of what needs no second look.
+    #[inline]
+    pub(super) const fn is_explaining(&self) -> bool {
+        self.explained.is_some()
+    }
+
     /// Notes a gate if somebody wants them all; returns whether somebody does.
     #[inline]
     pub(super) fn note(&mut self, row: impl FnOnce() -> GateRow) -> bool {

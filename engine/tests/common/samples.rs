@@ -1,9 +1,9 @@
 //! One event of each kind that no market feed brings.
 use onetape_engine::event::*;
 use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
-use onetape_engine::number::{Price, Qty};
+use onetape_engine::number::{Money, Price, Qty};
 use onetape_engine::order::{OrderType, Side};
-use onetape_engine::parent::ParentState;
+use onetape_engine::parent::{Leg, ParentState, Plan, Remedy, UnwindRule};
 use onetape_engine::risk::{Gate, Scope};
 use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
@@ -139,6 +139,28 @@ pub(crate) fn facts() -> Vec<Event<'static>> {
     ]
 }
 
+fn plan() -> Plan {
+    let leg = Leg {
+        instrument: X,
+        side: Side::Buy,
+        limit: Price(45),
+        qty: Qty(9),
+    };
+    Plan {
+        legs: [leg; 2],
+        deadline_ns: 1,
+        retries: 2,
+        retry_gap_ns: 3,
+        unwind: UnwindRule {
+            on: true,
+            remedy: Remedy::Unwind,
+            after_ns: 4,
+            loss_caps: [Money(5), Money(6)],
+        },
+        alarm_every_ns: 7,
+    }
+}
+
 /// Derived frames that say why.
 pub(crate) fn records() -> Vec<Event<'static>> {
     let (cause, strategy) = (Sequence(7), StrategyId(1));
@@ -161,6 +183,7 @@ pub(crate) fn records() -> Vec<Event<'static>> {
             second_order: None,
             first_filled: Qty(5),
             second_filled: Qty(0),
+            plan: Some(plan()),
         })),
         Event::AlarmRaised(Box::new(AlarmRaised {
             cause,

@@ -394,6 +394,7 @@ impl State {
                 price: limit,
                 qty,
                 tag: tag(number, true),
+                hedges: None,
             });
         }
     }

@@ -213,6 +213,7 @@ impl State {
                 price: limit,
                 qty,
                 tag: tag(number, false),
+                hedges: None,
             });
         }
     }

@@ -226,7 +226,7 @@ impl State {
         let Some(rules) = rules else {
             return checks;
         };
-        let (lot, tick) = (rules.lot_size.0.max(1), rules.tick_size.0.max(1));
+        let lot = rules.lot_size.0.max(1);
         checks.extend([
             Check::at_least("qty", qty(received.qty.0), qty(rules.min_qty.0.max(lot))),
             Check::at_most("qty_grid", qty(received.qty.0.rem_euclid(lot)), qty(0)),
@@ -244,12 +244,8 @@ impl State {
         let entry = needs_price.then_some(received.price);
         let levels = [entry, received.stop_loss, received.target];
         let off_grid = levels.into_iter().flatten();
-        let off_grid = off_grid.map(|level| level.0.rem_euclid(tick)).max();
-        checks.push(Check::at_most(
-            "price_grid",
-            price(off_grid.unwrap_or(0)),
-            price(0),
-        ));
+        let off_grid = off_grid.filter(|level| !rules.is_on_grid(*level));
+        checks.push(Check::at_most("price_grid", off_grid.count(), 0u8));
         // Distances that have to be there, in the direction of the trade: a market order has no level of its own.
         let sign = received.side.sign();
         let distance = |from: Option<Price>, to: Option<Price>| {
@@ -262,7 +258,7 @@ impl State {
             ("target_side", entry.or(low), received.target),
         ] {
             if let Some(distance) = distance(from, to) {
-                checks.push(Check::at_least(gate, size(distance), price(tick)));
+                checks.push(Check::at_least(gate, size(distance), price(1)));
             }
         }
         if let Some(old) = &received.replaces {

@@ -26,7 +26,7 @@ use crate::market::{Instrument, Market, is_late};
 use crate::number::{Decimals, Money, Price};
 use crate::order::{OrderType, Side};
 use crate::risk::Proposal;
-use crate::time::Nanos;
+use crate::time::{Nanos, SECOND_NS};
 use bracket::{Action, Bracket, Entry, Role, Times};
 use calendar::{Calendar, Day, Session};
 use history::{Bar, History};
@@ -38,6 +38,8 @@ use serde::{Deserialize, Serialize};
 use sizing::least;
 use versions::InsideMode;
 
+/// Between two tries to leave while no trading day is known.
+const UNTOLD_RETRY_NS: u64 = 60 * SECOND_NS;
 /// The token of the day's own timer; a bracket's is its number.
 const DAY_TOKEN: u64 = DAY_NUMBER as u64;
 /// The number that no bracket has.
@@ -157,6 +159,11 @@ impl State {
         } else {
             history.trade(now, interval_ns);
         }
+    }
+
+    /// Whether a bar is one that this instance asked for; another one's bars of the symbol come here too.
+    fn watches_bar(&self, bar: &BarClosed) -> bool {
+        self.params.detector == Detector::InsideBar && bar.interval_ns == self.params.interval_ns()
     }
 
     fn take_bar(&mut self, sequence: Sequence, now: Nanos, bar: &BarClosed) {
@@ -287,8 +294,10 @@ impl State {
     fn retry_at(&self, now: Nanos) -> Nanos {
         let soon = now.after(self.params.exit_retry_ms.saturating_mul(1_000_000));
         match (self.calendar.open_at(now), self.calendar.next_after(now)) {
+            (Some(_), _) => soon,
             (None, Some(day)) => day.opens_at.max(soon),
-            _ => soon,
+            // Nobody has told of the next day yet.
+            (None, None) => now.after(UNTOLD_RETRY_NS).max(soon),
         }
     }
 
@@ -448,7 +457,7 @@ impl State {
     ) -> Result<(), EngineError> {
         self.acted_at = sequence;
         match event {
-            Event::BarClosed(bar) if bar.interval_ns == self.params.interval_ns() => {
+            Event::BarClosed(bar) if self.watches_bar(bar) => {
                 self.take_bar(sequence, now, bar);
             }
             Event::FeedState(state)
@@ -546,6 +555,7 @@ impl State {
                     price: *price,
                     qty: *qty,
                     tag: *tag,
+                    hedges: None,
                 }),
                 Action::Cancel(order) => wishes.cancel(*order),
                 Action::Timer(due, number) => wishes.timer(*due, (*number).into()),
@@ -600,7 +610,7 @@ impl State {
         else {
             return;
         };
-        let tick = account.rules.tick_size.0;
+        let tick = account.rules.tick_at(Price(mother.high)).0;
         let side = |side| levels(&version, side, mother.high, mother.low, tick);
         let (buy, sell) = (side(Side::Buy), side(Side::Sell));
         if !gates.holds("levels", buy.is_some() && sell.is_some()) {
@@ -706,7 +716,7 @@ impl Strategy for State {
             Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {
                 return;
             }
-            Event::BarClosed(bar) if bar.interval_ns == self.params.interval_ns() => {
+            Event::BarClosed(bar) if self.watches_bar(bar) => {
                 if let Some(symbol) = self.symbol(bar.instrument) {
                     self.consider(symbol, view, wishes);
                 }

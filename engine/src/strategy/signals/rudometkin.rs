@@ -107,7 +107,7 @@ impl State {
             side,
             shown.close,
             symbol.decimals.price.into(),
-            account.rules.tick_size.0,
+            account.rules.tick_at(Price(shown.close)).0,
         );
         if !gates.holds("limit_price", entry.is_some()) {
             return;

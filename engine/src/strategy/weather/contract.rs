@@ -3,11 +3,12 @@ use super::calendar::{instant, local_day, year_and_month};
 use super::fair::{DEGREE, Outcomes};
 use super::normal::ONE_PPM;
 use super::params::Settings;
+use super::sizing::{USD, usd};
 use super::station::{Day, Expected};
 use crate::event::{ContractTerms, Strike};
 use crate::id::{InstrumentId, OrderId, Sequence};
 use crate::market::Top;
-use crate::number::{Price, Qty};
+use crate::number::{Decimals, Money, Price, Qty};
 use crate::order::Side;
 use crate::time::Nanos;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,7 @@ type Seen = (i64, i64, i64, i64);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Contract {
     pub(super) instrument: InstrumentId,
+    decimals: Decimals,
     pub(super) terms: Option<Terms>,
     pub(super) expected: Option<Expected>,
     pub(super) odds: Option<Odds>,
@@ -146,6 +148,10 @@ pub(super) struct Contract {
     pub(super) changed_at: Sequence,
     /// When the odds change by time alone; the end of time when they do not.
     refresh_at: Nanos,
+    /// Highest price at which buying, and lowest at which selling, has the least edge before the fee.
+    bargains: Option<(Price, Price)>,
+    /// Signed.
+    pub(super) held: Qty,
     pub(super) working: Option<Working>,
     /// Side and price of the first order since the odds changed.
     pub(super) chase: Option<(Side, Price)>,
@@ -165,14 +171,17 @@ pub(super) struct Contract {
 const LOOK_AGAIN_NS: u64 = crate::time::SECOND_NS;
 
 impl Contract {
-    pub(super) const fn new(instrument: InstrumentId) -> Self {
+    pub(super) const fn new(instrument: InstrumentId, decimals: Decimals) -> Self {
         Self {
             instrument,
+            decimals,
             terms: None,
             expected: None,
             odds: None,
             changed_at: Sequence(0),
             refresh_at: Nanos(u64::MAX),
+            bargains: None,
+            held: Qty(0),
             working: None,
             chase: None,
             placed_at: None,
@@ -184,7 +193,7 @@ impl Contract {
         }
     }
 
-    /// Sees bid and ask.
+    /// Sees bid and ask. Where nothing changed, or nothing can be gained and nothing is ours, once a second is enough.
     #[inline]
     pub(super) fn tick(&mut self, now: Nanos, top: Option<Top>) {
         let seen = top.map(|top| {
@@ -195,7 +204,18 @@ impl Contract {
                 top.ask.qty.0,
             )
         });
-        self.look = seen != self.seen || now.since(self.looked_at) >= LOOK_AGAIN_NS;
+        let is_dull = || match (self.bargains, top) {
+            (Some((buy, sell)), Some(top)) => {
+                top.bid.qty.0 > 0
+                    && top.ask.qty.0 > 0
+                    && top.ask.price > buy
+                    && top.bid.price < sell
+                    && self.working.is_none()
+                    && self.held.0 == 0
+            }
+            _ => false,
+        };
+        self.look = now.since(self.looked_at) >= LOOK_AGAIN_NS || (seen != self.seen && !is_dull());
         if self.look {
             self.seen = seen;
             self.looked_at = now;
@@ -230,11 +250,21 @@ impl Contract {
         }
         if odds != self.odds {
             self.odds = odds;
+            self.bargains = odds.and_then(|odds| self.bargains(&odds, settings.min_edge));
             self.changed_at = sequence;
             self.chase = None;
             self.placed_at = None;
             self.look = true;
         }
+    }
+
+    fn bargains(&self, odds: &Odds, min_edge: Money) -> Option<(Price, Price)> {
+        let tick = usd(Price(1), self.decimals)?;
+        let worth = |side| i128::from(odds.ppm(side)) * (USD / i128::from(ONE_PPM));
+        let price = |value: i128| i64::try_from(value).ok().map(Price);
+        let buy = (worth(Side::Buy) - min_edge.0).div_euclid(tick);
+        let sell = -(-worth(Side::Sell) - min_edge.0).div_euclid(tick);
+        price(buy).zip(price(sell))
     }
 }
 
@@ -294,7 +324,7 @@ mod tests {
             strike,
             closes_at: Nanos(MIDNIGHT + 24 * HOUR),
         };
-        let mut contract = Contract::new(InstrumentId(0));
+        let mut contract = Contract::new(InstrumentId(0), Decimals { price: 2, qty: 0 });
         contract.terms = Some(terms);
         contract.refresh(Sequence(7), now, &settings, days.get(20_000));
         contract.odds.unwrap()
@@ -326,6 +356,35 @@ mod tests {
         assert_eq!(unseen.gap(), None);
         let seen = odds(BETWEEN, 17, &[(16, 84, Official)]);
         assert_eq!((seen.hard.sigma, seen.gap()), (1_500, Some(1_000)));
+    }
+
+    /// By hand: worth .257646, so with three cents bought up to .22 (.227646) and sold from .29 (.287646) on.
+    #[test]
+    fn a_tick_without_a_bargain_is_dull_for_a_second() {
+        use crate::event::Level;
+        let mut contract = Contract::new(InstrumentId(0), Decimals { price: 2, qty: 0 });
+        let plain = odds(BETWEEN, 12, &[]);
+        contract.bargains = contract.bargains(&plain, settings().min_edge);
+        assert_eq!(contract.bargains, Some((Price(22), Price(29))));
+        let mut looks = |at_ms: u64, bid: i64, ask: i64| {
+            let level = |price| Level {
+                price: Price(price),
+                qty: Qty(100),
+            };
+            let top = Top {
+                bid: level(bid),
+                ask: level(ask),
+            };
+            contract.tick(Nanos(SECOND_NS + at_ms * 1_000_000), Some(top));
+            contract.look
+        };
+        assert!(looks(0, 23, 26));
+        assert!(!looks(1, 24, 26));
+        assert!(looks(2, 20, 22));
+        assert!(looks(3, 29, 31));
+        assert!(!looks(4, 28, 31));
+        assert!(!looks(5, 29, 31), "as it was when last looked at");
+        assert!(looks(1_003, 28, 31));
     }
 
     #[test]

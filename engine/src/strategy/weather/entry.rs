@@ -244,7 +244,7 @@ impl State {
             let away = Money(usd(Price(away), bet.d)?);
             ask!(gates.at_most("chase_usd", away, self.settings.max_chase));
         }
-        let held = self.held(contract).0;
+        let held = contract.held.0;
         let same_side = held == 0 || held.signum() == bet.side.sign();
         ask!(gates.holds("no_opposite_position", same_side));
 
@@ -311,6 +311,7 @@ impl State {
             price: bet.price,
             qty,
             tag: ENTRY,
+            hedges: None,
         })
     }
 

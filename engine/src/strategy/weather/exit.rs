@@ -40,7 +40,7 @@ impl State {
         let sight = self.model(gates, contract, view)?;
         let wait_ms = contract.exit_quiet_until.since(view.now).div_ceil(MS_NS);
         ask!(gates.at_most("exit_retry_ms", wait_ms, 0));
-        let held = self.held(contract);
+        let held = contract.held;
         let side = if held.0 > 0 { Side::Sell } else { Side::Buy };
         let touch = sight.top.side(side.opposite());
         ask!(gates.holds("exit_side", touch.is_some()));
@@ -61,6 +61,7 @@ impl State {
             price: touch.price,
             qty,
             tag: EXIT,
+            hedges: None,
         })
     }
 }

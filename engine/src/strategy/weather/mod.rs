@@ -113,12 +113,6 @@ impl State {
             .filter(move |(_, contract)| contract.terms.is_some_and(is_of))
     }
 
-    /// What is held of a contract, signed.
-    fn held(&self, contract: &Contract) -> Qty {
-        let position = self.account.position(contract.instrument);
-        position.map_or(Qty(0), |position| position.qty)
-    }
-
     #[inline]
     fn see_tick(
         &mut self,
@@ -367,11 +361,15 @@ impl State {
         }
     }
 
+    /// Takes over what is held of a contract now, and what its event can lose.
     fn assess_contract(&mut self, instrument: InstrumentId, now: Nanos, market: &Market) {
-        let contract = self
-            .place(instrument)
-            .and_then(|place| self.contract(place));
-        if let Some(terms) = contract.and_then(|contract| contract.terms) {
+        let position = self.account.position(instrument);
+        let held = position.map_or(Qty(0), |position| position.qty);
+        let Some((_, contract)) = self.contract_mut(instrument) else {
+            return;
+        };
+        contract.held = held;
+        if let Some(terms) = contract.terms {
             self.assess(terms, now, market);
         }
     }
@@ -448,7 +446,7 @@ impl State {
             self.tend(place, contract, &working, view, wishes, false);
             return false;
         }
-        (self.held(contract).0 != 0 && self.exit(place, contract, view, wishes))
+        (contract.held.0 != 0 && self.exit(place, contract, view, wishes))
             || self.enter(place, contract, view, wishes)
     }
 
@@ -562,7 +560,8 @@ impl Strategy for State {
                 .ok()
                 .filter(|place| *place < u32::MAX / 2)
                 .ok_or("too many contracts")?;
-            self.contracts.push(Contract::new(instrument.id()));
+            self.contracts
+                .push(Contract::new(instrument.id(), instrument.decimals()));
             Some(place)
         } else {
             None
@@ -602,7 +601,8 @@ impl Strategy for State {
             other => return self.decide_rare(other, view, wishes),
         };
         if let Some(place) = self.place(instrument)
-            && self.contract(place).is_some_and(|contract| contract.look)
+            && (self.contract(place).is_some_and(|contract| contract.look)
+                || wishes.is_explaining())
         {
             self.look(place, view, wishes);
         }

@@ -1,4 +1,4 @@
-//! Multi-leg orders: two legs of equal shares with one state machine.
+//! Where a multi-leg order stands.
 use serde::{Deserialize, Serialize};
 
 /// Where a multi-leg order stands.
@@ -23,4 +23,11 @@ pub enum ParentState {
     Closed,
     /// What the venues said does not add up: somebody has to reconcile it.
     Reconcile,
+}
+
+impl ParentState {
+    /// Whether nothing is to be done unless something late comes in.
+    pub const fn is_at_rest(self) -> bool {
+        matches!(self, ParentState::Hedged | ParentState::Closed)
+    }
 }
