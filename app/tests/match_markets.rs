@@ -1,4 +1,5 @@
 //! `onetape match` on two small lists, to the draft that no importer takes.
+#![allow(clippy::unwrap_used, reason = "tests")]
 mod common;
 use common::{arg, fails, json, ok, run};
 

@@ -92,13 +92,13 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
+/// The month that a word names, in full or by its first three letters.
 fn month(word: &str) -> Option<u8> {
-    let is = |name: &&str| {
-        **name == *word
-            || (word.len() == 3 && name.starts_with(word))
-            || (word == "sept" && **name == *"september")
+    let is = |name: &str| name == word || (word.len() == 3 && name.starts_with(word));
+    let place = match word {
+        "sept" => 8,
+        _ => MONTHS.iter().position(|name| is(name))?,
     };
-    let place = MONTHS.iter().position(|name| is(&name))?;
     u8::try_from(place + 1).ok()
 }
 
