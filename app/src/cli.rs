@@ -53,6 +53,8 @@ pub(crate) enum Verb {
     Export(Export),
     /// Compress a tape's sealed segments
     Archive(Archive),
+    /// Suggest markets of two venues that may ask the same question; it approves nothing
+    Match(Match),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -249,6 +251,32 @@ pub(crate) struct Export {
     /// Replace an earlier export
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Match {
+    /// Markets of the venue with one book a market, JSON or JSON lines (Kalshi)
+    pub(crate) single_book: PathBuf,
+    /// Markets of the venue with one book a token, JSON or JSON lines (Polymarket's Gamma)
+    pub(crate) tokens: PathBuf,
+    /// Write a draft of facts to be filled in; no importer takes it as it is
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Pairs that score less are left out, 0 to 1
+    #[arg(long, default_value_t = 0.25, value_name = "SCORE")]
+    pub(crate) min_score: f64,
+    /// Pairs that settle further apart are left out
+    #[arg(long, default_value_t = 7, value_name = "DAYS")]
+    pub(crate) days: u32,
+    /// At most this many candidates a market
+    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    pub(crate) most: usize,
+    /// The first list's venue, as instruments name it
+    #[arg(long, default_value = "kalshi", value_name = "NAME")]
+    pub(crate) single_book_venue: String,
+    /// The second list's venue, as instruments name it
+    #[arg(long, default_value = "polymarket", value_name = "NAME")]
+    pub(crate) token_venue: String,
 }
 
 #[derive(Debug, Args)]

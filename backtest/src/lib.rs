@@ -6,6 +6,7 @@ mod error;
 pub mod generate;
 pub mod import;
 mod journal_sink;
+pub mod matching;
 pub mod recover;
 mod replay;
 mod summary;

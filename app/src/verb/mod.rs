@@ -6,6 +6,7 @@ mod export;
 mod generate;
 mod import;
 mod info;
+mod match_markets;
 mod recover;
 mod tail;
 mod verify;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Tail(args) => tail::run(&args, json),
         Verb::Export(args) => export::run(&args, json),
         Verb::Archive(args) => archive::run(&args, json),
+        Verb::Match(args) => match_markets::run(&args, json),
         Verb::Completions { shell } => {
             clap_complete::generate(
                 shell,
