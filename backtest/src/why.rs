@@ -105,17 +105,19 @@ pub fn why(journal: &Path, question: &Question) -> Result<Answer, Error> {
         wanted: Vec::new(),
         outcome: Vec::new(),
     };
-    let base = recover::base(journal, found.asked_at.saturating_sub(1))?;
+    let first = found.asked_at.first().copied().unwrap_or(found.sequence);
+    let base = recover::base(journal, first.saturating_sub(1))?;
     let (mut reader, mut sequencer) = (base.reader, base.sequencer);
     let instrument = found.instrument;
-    while let Some(frame) = reader.next()? {
+    let last = found.asked_at.last().copied().unwrap_or(found.sequence);
+    while sequencer.next_sequence().0 <= last
+        && let Some(frame) = reader.next()?
+    {
         sequencer.fold(&frame).map_err(|e| Error::at(journal, e))?;
-        if frame.sequence < found.asked_at {
-            continue;
+        if found.asked_at.binary_search(&frame.sequence).is_ok() {
+            explain(&sequencer, &frame, &found.strategy, instrument, &mut answer)
+                .map_err(|why| no_answer(journal, &why))?;
         }
-        explain(&sequencer, &frame, &found.strategy, instrument, &mut answer)
-            .map_err(|why| no_answer(journal, &why))?;
-        break;
     }
     if let Some((at, proposal, strategy)) = found.proposal {
         // The gates saw what the step had done before this order.
@@ -143,8 +145,8 @@ struct Found {
     sequence: u64,
     shown: Value,
     chain: Vec<Value>,
-    /// The frame that the strategies were asked on.
-    asked_at: u64,
+    /// The frames that the strategies were asked on, ascending: the last one on which they considered something counts.
+    asked_at: Vec<u64>,
     /// One strategy, or all of them.
     strategy: Option<StrategyId>,
     /// Candidates about this instrument only.
@@ -215,11 +217,13 @@ fn find(journal: &Path, question: &Question) -> Result<Found, Error> {
         let why = format!("frame {sequence} is no order; ask with --seq {sequence}");
         return Err(no_answer(journal, &why));
     }
-    let asked_at = match question {
-        Question::At { .. } => sequence,
-        _ if event_of.cause != 0 => event_of.cause,
-        _ => sequence,
-    };
+    let causes = chain.iter().rev();
+    let mut asked_at: Vec<u64> = causes
+        .filter_map(|frame| frame.get("sequence").and_then(Value::as_u64))
+        .collect();
+    if matches!(question, Question::At { .. }) || asked_at.is_empty() {
+        asked_at = vec![sequence];
+    }
     Ok(Found {
         sequence,
         shown,
@@ -326,6 +330,7 @@ fn explain(
     let event = Event::decode(frame.tag.kind(), frame.payload).map_err(|e| e.to_string())?;
     let (desk, market) = (sequencer.desk(), sequencer.market());
     let (sequence, now) = (Sequence(frame.sequence), Nanos(frame.timestamp_ns));
+    let mut considered = Vec::new();
     let all: Vec<StrategyId> = match strategy {
         Some(one) => vec![*one],
         None => desk.strategy_ids().collect(),
@@ -354,10 +359,13 @@ fn explain(
                 candidate.gates.push(gate(row));
             }
         }
-        answer.candidates.extend(candidates);
+        considered.extend(candidates);
         for proposal in explained.proposals {
             wanted(sequencer, now, id, &proposal, answer)?;
         }
+    }
+    if !considered.is_empty() {
+        answer.candidates = considered;
     }
     Ok(())
 }
