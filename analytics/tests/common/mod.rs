@@ -1,6 +1,9 @@
 //! Journals to export: a day of two markets traded by two strategies, and a tape with every kind of frame once.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[path = "../../../engine/tests/common/samples.rs"]
+mod samples;
+
 use onetape_backtest::{BacktestOptions, Summary, backtest};
 use onetape_engine::event::*;
 use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
@@ -20,6 +23,9 @@ use std::path::Path;
 
 /// 2026-01-02 00:00 UTC.
 pub(crate) const MIDNIGHT: u64 = 1_767_312_000 * SECOND_NS;
+
+/// Stamp of the sample facts.
+pub(crate) const NOON: u64 = MIDNIGHT + 43_200 * SECOND_NS;
 
 /// Writes frames of our making.
 pub(crate) struct Tape {
@@ -469,5 +475,23 @@ pub(crate) fn every_kind(dir: &Path) {
         logic_hash: "abc".into(),
     }));
     tape.input(&Event::SessionEnd(SessionEnd { inputs: 9 }));
+    for (id, symbol) in [(1, "YES"), (2, "NO")] {
+        let decimals = Decimals { price: 4, qty: 2 };
+        tape.define(
+            id,
+            "polymarket",
+            symbol,
+            InstrumentType::Binary,
+            decimals,
+            fees,
+        );
+    }
+    for fact in samples::facts() {
+        tape.input(&fact);
+    }
+    for record in samples::records() {
+        tape.derived(&record);
+    }
+    tape.derived(&Event::DayRolled(DayRolled { cause, day: 20_000 }));
     tape.close();
 }
