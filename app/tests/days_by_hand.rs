@@ -126,6 +126,18 @@ fn a_premium_opened_and_closed() {
     );
     assert_eq!(day.result("KRW"), ["7359.32", "1433.04434", "5926.27566"]);
     assert_eq!(day.result("USDT"), ["-0.1004", "1.9980604", "-2.0984604"]);
+    // Won per dollar did not move, so all of the profit is trading's.
+    let figure = |name: &str| {
+        let figures = day.summary["figures"].as_array().unwrap();
+        let found = figures.iter().find(|figure| figure[1] == name).unwrap();
+        found[2].as_str().unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!(figure("round trips"), 1.0);
+    assert!(
+        figure("FX USDT").abs() < 1e-15,
+        "divisions are rounded at 1e-18"
+    );
+    assert!((figure("trading USDT") - (5926.27566 / 1431.0 - 2.0984604)).abs() < 0.01);
 }
 
 /// 100 shares from 50.00 to the target of 51.00: 100.00 less twice the least commission of 1.00 (100 x .005 is .50). The stop at

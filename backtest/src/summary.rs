@@ -42,6 +42,8 @@ pub struct Summary {
     pub results: Vec<StrategyResult>,
     /// By strategy and instrument.
     pub positions: Vec<PositionResult>,
+    /// Strategies' figures of their own: strategy, name with unit, value.
+    pub figures: Vec<(String, &'static str, Decimal)>,
     /// What a reader should know, such as a strategy whose instrument the tape does not have.
     pub warnings: Vec<String>,
     /// How the paper venue behaved, for each venue on the tape.
@@ -198,6 +200,12 @@ impl Summary {
                 strategy.id
             ))
         };
+        let named = desk.strategy_ids().zip(&desk.config().strategies);
+        let figures = named.flat_map(|(id, strategy)| {
+            let of = move |(name, value)| (strategy.id.clone(), name, value);
+            desk.figures(id).into_iter().map(of)
+        });
+        let figures = figures.collect();
         let warnings = desk.config().strategies.iter().filter_map(warn).collect();
         let venues: BTreeSet<&str> = market
             .instruments()
@@ -206,6 +214,7 @@ impl Summary {
             .collect();
         let stats = desk.stats();
         Ok(Self {
+            figures,
             warnings,
             frames: sequencer.next_sequence().0 - 1,
             inputs: stats.inputs,

@@ -124,6 +124,19 @@ pub(crate) fn text(summary: &Summary) -> String {
             )
         ));
     }
+    if !summary.figures.is_empty() {
+        let rows = summary.figures.iter().map(|(strategy, name, value)| {
+            vec![
+                strategy.clone(),
+                (*name).to_owned(),
+                value.normalize().to_string(),
+            ]
+        });
+        lines.push(format!(
+            "\n{}",
+            output::table(&["strategy", "figure", "value"], 2, rows.collect())
+        ));
+    }
     if summary.gates.is_empty() {
         lines.push("\n  gates: none blocked an order".to_owned());
     } else {

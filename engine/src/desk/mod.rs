@@ -566,6 +566,12 @@ impl Desk {
         &self.stats
     }
 
+    /// A strategy's figures of its own.
+    pub fn figures(&self, strategy: StrategyId) -> Vec<(&'static str, rust_decimal::Decimal)> {
+        let seat = self.seats.get(strategy.index());
+        seat.map_or_else(Vec::new, |seat| seat.strategy.figures())
+    }
+
     /// The session's strategies.
     pub fn strategy_ids(&self) -> impl Iterator<Item = StrategyId> + use<> {
         (0..self.seats.len() as u16).map(StrategyId)

@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::id::Sequence;
 use crate::market::{BarRequest, Instrument, Market};
 use crate::time::Nanos;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 /// What the core asks of a strategy.
@@ -47,6 +48,11 @@ pub trait Strategy {
 
     /// Says what it wants after an event that it has folded.
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes);
+
+    /// Figures of its own for reports, each with its name and unit: what orders and positions do not show.
+    fn figures(&self) -> Vec<(&'static str, Decimal)> {
+        Vec::new()
+    }
 }
 
 macro_rules! registry {
@@ -133,6 +139,10 @@ macro_rules! registry {
                 &mut self, sequence: Sequence, now: Nanos, event: &Event<'_>, market: &Market,
             ) -> Result<(), EngineError> {
                 match self { $(AnyStrategy::$variant(strategy) => strategy.evolve(sequence, now, event, market),)* }
+            }
+
+            fn figures(&self) -> Vec<(&'static str, Decimal)> {
+                match self { $(AnyStrategy::$variant(strategy) => strategy.figures(),)* }
             }
 
             #[inline]

@@ -44,6 +44,7 @@ use health::Word;
 use inventory::{FxRate, Units};
 use mean::SlowMean;
 use params::{Limits, Numeraire};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use spread::{BPS_SCALE, FeeRates, Route, Scale, Spreads, Tops};
 use streaks::Streaks;
@@ -530,6 +531,25 @@ fn taker_rate(instrument: &Instrument, now: Nanos) -> Option<i64> {
 }
 
 impl Strategy for State {
+    fn figures(&self) -> Vec<(&'static str, Decimal)> {
+        let report = self.report();
+        let names = match report.numeraire {
+            Numeraire::Usdt => ["trading USDT", "FX USDT", "fees USDT"],
+            Numeraire::Krw => ["trading KRW", "FX KRW", "fees KRW"],
+        };
+        let amounts = [report.trading, report.fx, report.fees];
+        let mut figures = vec![
+            ("round trips", report.closed.into()),
+            ("of them won", report.won.into()),
+        ];
+        figures.extend(
+            names
+                .into_iter()
+                .zip(amounts.map(|amount| Figure::from(amount).to_decimal())),
+        );
+        figures
+    }
+
     fn bind(&mut self, instrument: &Instrument) -> Result<bool, String> {
         let Some(slot) = (0..3).find(|slot| self.name(*slot) == instrument.name) else {
             return Ok(false);
