@@ -3,9 +3,7 @@
 //! K is the contract on Kalshi (150 ms away), YES and NO the tokens on Polymarket (800 ms away). Prices have 4 decimals,
 //! quantities 2. Kalshi takes 0.07 x C x P x (1 - P) rounded up to 0.0001, Polymarket 0.04 x C x p x (1 - p) cut to
 //! 0.00001. It resolves 30 days from the start.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{Kept, MS, NOON, Rig, decoded, frame};
+use crate::common::{Kept, MS, NOON, Rig, decoded, frame};
 use onetape_engine::event::*;
 use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::{InstrumentId, StrategyId};

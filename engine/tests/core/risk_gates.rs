@@ -1,8 +1,6 @@
 //! Each gate blocks where it should, with the value and the limit that the tape will show, and exits pass the gates that
 //! guard new risk. One order is the yardstick: buy 1 of X at 100.01, which every gate lets through.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{MS, NOON, Rig, X, ema, fees, instrument, quiet_session, rules, silent};
+use crate::common::{MS, NOON, Rig, X, ema, fees, instrument, quiet_session, rules, silent};
 use onetape_engine::event::{
     Event, ExecutionReport, HaltChanged, InstrumentType, MarketStatus, OrderDecided, TickBand,
     TradingRules, TradingStatus,

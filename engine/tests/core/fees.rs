@@ -1,8 +1,8 @@
 //! Fees that build up over an order, price grids with bands, and market data that breaks its instrument's own rules: in
 //! the real sequencer with the real paper venue, against numbers worked out by hand.
-#![allow(clippy::unwrap_used, reason = "tests")]
-mod common;
-use common::{MS, NOON, Rig, X, ended, fees, market_maker, quiet_session, rules, said, silent};
+use crate::common::{
+    MS, NOON, Rig, X, ended, fees, market_maker, quiet_session, rules, said, silent,
+};
 use onetape_engine::event::{
     Aggressor, Event, FeeSchedule, InstrumentDefined, InstrumentType, StaleReason, TickBand,
     TradingRules, VenueReason,

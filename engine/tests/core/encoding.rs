@@ -1,8 +1,6 @@
 //! Every event reads back as it was written, and no bytes make the core panic.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::world::world;
-use common::{MS, NOON, Rig, X, decoded, encoded, frame, quiet_session, rules, samples};
+use crate::common::world::world;
+use crate::common::{MS, NOON, Rig, X, decoded, encoded, frame, quiet_session, rules, samples};
 use onetape_engine::error::DecodeError;
 use onetape_engine::event::{
     Event, ExecutionReport, Fill, Heartbeat, Kind, Liquidity, Resolution, StepClosed, TickBand,

@@ -1,8 +1,7 @@
 //! The weather strategy in the real sequencer with the real paper venue: one day worked out by hand, and one test for each
 //! way in which such a strategy loses money without being wrong about the weather (requirements, five systems, 3.4, 3.5).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{Kept, MS, NOON, Rig, decoded, ended, filled, rules, said};
+use crate::common;
+use crate::common::{Kept, MS, NOON, Rig, decoded, ended, filled, rules, said};
 use onetape_engine::event::{
     Aggressor, ContractTerms, DayRolled, Event, FeeSchedule, Forecast, InstrumentDefined,
     InstrumentType, MarketStatus, Observation, ObservationQuality, Resolution, Strike,

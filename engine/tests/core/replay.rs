@@ -1,9 +1,7 @@
 //! The heart of it: a tape's inputs lead to the same derived frames again, and a tape's frames to the same state, from
 //! the beginning or from any step on.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::world::{World, world};
-use common::{Kept, decoded, frame};
+use crate::common::world::{World, world};
+use crate::common::{Kept, decoded, frame};
 use onetape_engine::event::{Event, Kind};
 use onetape_engine::sequencer::{MemorySink, Sequencer};
 use proptest::prelude::*;

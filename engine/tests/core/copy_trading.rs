@@ -1,8 +1,6 @@
 //! Copy trading in the real sequencer with the real paper venue: a day by hand, and every trap that copiers fall into
 //! (requirements, five systems, 6.3 to 6.5).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{Kept, MS, NOON, Rig, decoded, frame};
+use crate::common::{Kept, MS, NOON, Rig, decoded, frame};
 use onetape_engine::event::{
     ContractTerms, Event, FeeSchedule, Holding, InstrumentDefined, InstrumentType, LeaderListed,
     LeaderPortfolio, LeaderTrade, Liquidity, MarketStatus, OperatorAction, OperatorCommand,

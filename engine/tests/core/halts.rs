@@ -1,6 +1,5 @@
 //! Halts on the tape: how they come and how they go.
-mod common;
-use common::{MS, NOON, Rig, X, ema, quiet_session};
+use crate::common::{MS, NOON, Rig, X, ema, quiet_session};
 use onetape_engine::event::{Event, ExecutionReport, HaltChanged, OperatorAction, OperatorCommand};
 use onetape_engine::id::{OrderId, Sequence, StrategyId};
 use onetape_engine::order::{OrderState, Side, TimeInForce};

@@ -1,6 +1,6 @@
 //! Bars of trades, in event time.
-mod common;
-use common::{MS, NOON, Rig, X, ema};
+use crate::common;
+use crate::common::{MS, NOON, Rig, X, ema};
 use onetape_engine::event::{Aggressor, BarClosed, Event};
 use onetape_engine::id::{InstrumentId, Sequence};
 use onetape_engine::number::{Price, Qty};

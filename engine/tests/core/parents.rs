@@ -3,9 +3,7 @@
 //!
 //! Buy X at 0.45 or better on "paper" (1 ms away), then Y at 0.50 or better on "other" (1 ms away). Prices have 2
 //! decimals, quantities 3; fees are 10 bps on X and nothing on Y.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{Kept, MS, NOON, Rig, decoded, fees, frame, instrument, rules};
+use crate::common::{Kept, MS, NOON, Rig, decoded, fees, frame, instrument, rules};
 use onetape_engine::event::{
     Alarm, Event, ExecutionReport, Fill, Kind, Liquidity, OperatorAction, OperatorCommand,
     Resolution, TradingRules, TradingStatus,

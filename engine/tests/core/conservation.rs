@@ -1,14 +1,7 @@
 //! Whatever happens on the tape, nothing comes from nowhere: positions are the sum of fills, cash is what they cost, and
 //! orders move as the table of legal moves allows.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-mod common;
-use common::decoded;
-use common::world::{World, world};
+use crate::common::decoded;
+use crate::common::world::{World, world};
 use onetape_engine::event::{Event, OrderDecided};
 use onetape_engine::id::{InstrumentId, OrderId, StrategyId};
 use onetape_engine::number::{Decimals, Money, Qty};

@@ -1,7 +1,6 @@
 //! Stocks in the real sequencer with the real paper venue: days worked out by hand, and the traps.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{MS, Rig, X, decoded, fees, frame, rules};
+use crate::common;
+use crate::common::{MS, Rig, X, decoded, fees, frame, rules};
 use onetape_engine::event::{
     Aggressor, Alarm, DailyBar, Event, ExecutionReport, FeeSchedule, Feed, FeedCondition,
     FeedState, InstrumentDefined, InstrumentType, IntentPromoted, IntentReceived, IntentState,

@@ -1,7 +1,5 @@
 //! `cross_exchange` in the real sequencer with the real paper venue: a day by hand, and a day for each trap.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{MS, NOON, Rig, decoded, fees, frame, level, rules};
+use crate::common::{MS, NOON, Rig, decoded, fees, frame, level, rules};
 use onetape_engine::event::{
     Alarm, BookHeader, BookUpdate, Event, Feed, FeedCondition, FeedState, Fill, InstrumentDefined,
     InstrumentType, MarketStatus, StaleReason, TradingStatus, VenueHealth,

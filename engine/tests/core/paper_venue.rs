@@ -1,8 +1,7 @@
 //! The paper venue against numbers worked out by hand. X has prices with 2 decimals and quantities with 3, the taker
 //! pays 10 bps, the maker 5 bps, rounded up to 8 decimals, and an order is 1 ms under way.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod common;
-use common::{MS, NOON, Rig, X, ended, fees, filled, quiet_session, rules, said};
+use crate::common;
+use crate::common::{MS, NOON, Rig, X, ended, fees, filled, quiet_session, rules, said};
 use onetape_engine::event::{
     Aggressor, Event, ExecutionReport, Liquidity, MarketStatus, OrderDecided, Resolution,
     TradingRules, TradingStatus, VenueReason,
