@@ -5,4 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod binance;
+#[cfg(feature = "live")]
+pub mod exchange;
 pub mod gateway;

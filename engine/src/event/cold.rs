@@ -294,6 +294,21 @@ pub enum OperatorAction {
     Halt,
     /// Take back the operator's own halt.
     Resume,
+    /// What a venue says next that we hold is right: differences so far are somebody else's trades or transfers.
+    AcceptHoldings {
+        /// Which venue.
+        venue: String,
+    },
+    /// Inputs wait too long (true), or the core has caught up (false): said by the daemon itself.
+    Backlog {
+        /// Whether they wait.
+        behind: bool,
+    },
+    /// Deciding the tape again came out otherwise: said by the daemon's continuous verifier.
+    VerificationFailed {
+        /// The first frame that differs.
+        sequence: u64,
+    },
 }
 
 /// Somebody at the controls.

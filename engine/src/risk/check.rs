@@ -1,5 +1,5 @@
 //! The gates themselves: one function asks them in order and names the first that stops an order.
-use super::{Gate, LimitUnits, Scope};
+use super::{Gate, HaltReason, LimitUnits, Scope};
 use crate::desk::Desk;
 use crate::error::EngineError;
 use crate::event::{InstrumentType, TradingStatus};
@@ -7,6 +7,7 @@ use crate::id::{InstrumentId, StrategyId};
 use crate::market::{Instrument, Market};
 use crate::number::{MONEY_DECIMALS, Money, NumberError, Price, Qty, pow10};
 use crate::order::{OrderState, OrderType, Side, TimeInForce};
+use crate::session::VenueMode;
 use crate::strategy::{GateRow, Relation};
 use crate::time::Nanos;
 use rust_decimal::Decimal;
@@ -229,6 +230,22 @@ impl<'a> Subject<'a> {
         let scheduled = rules.is_some() && fees.is_some();
         if !gauge.ask(Gate::Schedule, None, AtLeast, scheduled, holds(scheduled)) {
             return None;
+        }
+        let venue = self.instrument.venue;
+        let config = self.desk.config();
+        let mode = config.mode(&self.instrument.definition.venue);
+        let sends = mode != VenueMode::Shadow;
+        if !gauge.ask(Gate::Shadow, None, AtLeast, sends, holds(sends)) {
+            return None;
+        }
+        if mode.is_real() {
+            let halts = &self.desk.risk().halts;
+            let known = !halts.contains(&HaltReason::Unreconciled { venue });
+            let agrees = !halts.contains(&HaltReason::HoldingsDiffer { venue });
+            let trusted = known && (agrees || self.is_exit());
+            if !gauge.ask(Gate::Reconciled, None, AtLeast, trusted, holds(trusted)) {
+                return None;
+            }
         }
         let open = self.instrument.status == TradingStatus::Open;
         if !gauge.ask(Gate::MarketOpen, None, AtLeast, open, holds(open)) {
