@@ -6,3 +6,5 @@
 
 pub mod binance;
 pub mod gateway;
+#[cfg(feature = "live")]
+pub mod kalshi;
