@@ -8,3 +8,5 @@ pub mod binance;
 #[cfg(feature = "live")]
 pub mod exchange;
 pub mod gateway;
+#[cfg(feature = "live")]
+pub mod kalshi;
