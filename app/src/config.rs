@@ -3,6 +3,7 @@ use crate::failure::{Exit, Failure};
 use onetape_engine::risk::RiskConfig;
 use onetape_engine::session::{PaperConfig, SessionConfig, StrategyConfig, VenueMode};
 use onetape_engine::strategy::StrategyParams;
+use onetape_live::config::LiveConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,6 +11,9 @@ use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+/// What only a daemon reads: a backtest with the same file leaves it alone.
+const DAEMON_SECTIONS: [&str; 2] = ["live", "venues"];
 
 /// Everything of a session but its strategies, which are read one by one so that each error has its place.
 #[derive(Debug, Deserialize)]
@@ -48,6 +52,21 @@ pub(crate) fn from_file(path: &Path) -> Result<SessionConfig, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Failure::new(Exit::Config, format!("could not read {name}: {e}")))?;
     from_text(&name, &text)
+}
+
+/// Reads a configuration file with the sections of a daemon.
+pub(crate) fn for_daemon(path: &Path) -> Result<(SessionConfig, LiveConfig), Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(Exit::Config, format!("could not read {name}: {e}")))?;
+    let session = from_text(&name, &text)?;
+    let fail = |e: toml::de::Error| located(&name, &text, e.message(), e.span());
+    let mut document = DeTable::parse(&text).map_err(fail)?;
+    document
+        .get_mut()
+        .retain(|key, _| DAEMON_SECTIONS.contains(&key));
+    let live = LiveConfig::deserialize(toml::de::Deserializer::from(document)).map_err(fail)?;
+    Ok((session, live))
 }
 
 /// A configuration of one strategy with parameters from the command line.
@@ -168,6 +187,9 @@ pub(crate) fn from_text(name: &str, text: &str) -> Result<SessionConfig, Failure
     let fail = |e: toml::de::Error| located(name, text, e.message(), e.span());
     let mut document = DeTable::parse(text).map_err(fail)?;
     let strategies = document.get_mut().remove("strategy");
+    for section in DAEMON_SECTIONS {
+        document.get_mut().remove(section);
+    }
     let file = FileConfig::deserialize(toml::de::Deserializer::from(document)).map_err(fail)?;
     let mut config = SessionConfig {
         seed: file.seed,
