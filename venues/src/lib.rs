@@ -8,3 +8,4 @@ pub mod binance;
 #[cfg(feature = "live")]
 pub mod exchange;
 pub mod gateway;
+pub mod upbit;
