@@ -10,3 +10,4 @@ pub mod exchange;
 pub mod gateway;
 #[cfg(feature = "live")]
 pub mod kalshi;
+pub mod upbit;
