@@ -61,6 +61,7 @@ impl Orders {
             decided_at: now,
             cancelling: false,
             tag: decided.tag,
+            one_of: decided.one_of,
             fees: OrderFees::default(),
         });
     }
@@ -223,6 +224,7 @@ mod tests {
             price: Price(100),
             qty: Qty(qty),
             tag: 0,
+            one_of: None,
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders

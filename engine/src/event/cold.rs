@@ -4,7 +4,7 @@ use crate::error::DecodeError;
 use crate::fees::{FeeAccrual, FeeFormula, Rounding};
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::{Decimals, Money, Price, Qty};
-use crate::order::{OrderState, OrderType, Side, TimeInForce};
+use crate::order::{OneOf, OrderState, OrderType, Side, TimeInForce};
 use crate::risk::{Gate, HaltReason};
 use crate::session::SessionConfig;
 use crate::time::Nanos;
@@ -440,6 +440,9 @@ pub struct OrderDecided {
     /// What the strategy calls it; comes back with its frames.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tag: u64,
+    /// Which of several alternatives it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_of: Option<OneOf>,
 }
 
 /// The wish to cancel an order.

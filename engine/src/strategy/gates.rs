@@ -26,6 +26,15 @@ impl Figure {
         Self { mantissa, scale }
     }
 
+    /// Whether at least 80 % of a limit is used up (requirements, five systems, 2.3: warn at 80 % of any limit).
+    pub(super) fn is_near(self, limit: Self) -> bool {
+        let times = |figure: Self, factor| Self {
+            mantissa: figure.mantissa.saturating_mul(factor),
+            ..figure
+        };
+        limit.mantissa > 0 && times(self, 5) >= times(limit, 4)
+    }
+
     /// As a decimal: exact where one can hold it, otherwise without the last digits.
     pub fn to_decimal(self) -> Decimal {
         let (mut mantissa, mut scale) = (self.mantissa, self.scale);

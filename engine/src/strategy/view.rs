@@ -98,6 +98,19 @@ impl<'a> View<'a> {
     }
 }
 
+/// How much of one of its own limits a strategy uses up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnLimit {
+    /// The parameter's name.
+    pub limit: &'static str,
+    /// Whose limit it is, where there are several.
+    pub of: Option<String>,
+    /// What is used up with the order that is asked for.
+    pub value: Figure,
+    /// What the limit allows.
+    pub most: Figure,
+}
+
 /// What a strategy wants, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
@@ -111,6 +124,7 @@ enum Wish {
     Cancel(OrderId),
     Timer(Nanos, u64),
     Gate(Candidate, Stopped),
+    Near(Box<OwnLimit>),
     Alarm(InstrumentId, Alarm, Figure),
     Parent(Box<ParentChanged>),
     Signal(Box<SignalRaised>),
@@ -146,6 +160,26 @@ impl Wishes {
     #[inline]
     pub const fn gates(&mut self, candidate: Candidate) -> Gates<'_> {
         Gates::new(self, candidate)
+    }
+
+    /// How much of one of the strategy's own limits is used up with the order that it asks for: from 80 % on it is said on
+    /// the tape, once a UTC day. `limit` is the parameter's name, `of` whose limit it is where there are several.
+    pub fn uses(
+        &mut self,
+        limit: &'static str,
+        of: Option<&str>,
+        value: impl Into<Figure>,
+        most: impl Into<Figure>,
+    ) {
+        let (value, most) = (value.into(), most.into());
+        if value.is_near(most) {
+            self.wishes.push(Wish::Near(Box::new(OwnLimit {
+                limit,
+                of: of.map(str::to_owned),
+                value,
+                most,
+            })));
+        }
     }
 
     /// Calls somebody.
@@ -237,6 +271,7 @@ impl Wishes {
             Wish::Gate(candidate, stopped) => {
                 Decision::Gate(strategy, Box::new((candidate, stopped)))
             }
+            Wish::Near(near) => Decision::Near(strategy, near),
             Wish::Alarm(instrument, alarm, value) => {
                 Decision::Alarm(strategy, instrument, alarm, value.to_decimal())
             }

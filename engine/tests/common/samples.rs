@@ -4,7 +4,7 @@ use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Money, Price, Qty};
 use onetape_engine::order::{OrderType, Side};
 use onetape_engine::parent::{Leg, ParentState, Plan, Remedy, UnwindRule};
-use onetape_engine::risk::{Gate, Scope};
+use onetape_engine::risk::Scope;
 use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
 
@@ -197,9 +197,10 @@ pub(crate) fn records() -> Vec<Event<'static>> {
             strategy,
             scope: Scope::Total,
             whose: 0,
-            gate: Gate::Position,
+            gate: "position".into(),
             value: Decimal::from(9),
             limit: Decimal::from(10),
+            of: None,
         })),
         Event::SignalRaised(Box::new(SignalRaised {
             cause,

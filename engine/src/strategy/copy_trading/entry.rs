@@ -395,6 +395,7 @@ impl State {
                 qty,
                 tag: tag(number, true),
                 hedges: None,
+                one_of: None,
             });
         }
     }

@@ -312,6 +312,7 @@ impl State {
             qty,
             tag: ENTRY,
             hedges: None,
+            one_of: None,
         })
     }
 
