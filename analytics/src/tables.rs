@@ -362,6 +362,7 @@ tables! { names;
         confidence_pct: u32 = u32::from(e.confidence_pct), "how sure the approver is, in percent";
         approver: text = &*e.approver, "who approved";
         approved_at: time or null = names::time(e.approved_at), "when; null beyond 2262-04-11";
+        question: text = &*e.question, "what both venues ask, as the approver read it; empty where it was not written down";
     }
     PairWithdrawn(e), "an approval taken back" {
         pair: text = &*e.pair, "which";

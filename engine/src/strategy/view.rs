@@ -3,7 +3,7 @@ use super::gates::{Candidate, Figure, GateRow, Gates, LastGates, Stopped};
 use crate::desk::{Decision, Desk, Position};
 use crate::error::EngineError;
 use crate::event::{Alarm, IntentChanged, ParentChanged, SignalRaised};
-use crate::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
+use crate::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId, VenueId};
 use crate::market::Market;
 use crate::number::{Money, Qty};
 use crate::order::Order;
@@ -77,18 +77,43 @@ impl<'a> View<'a> {
     /// # Errors
     /// [`EngineError`] when a number does not fit.
     pub fn day_profit(&self, currency: CurrencyId) -> Result<Money, EngineError> {
+        self.day_profit_of(self.positions(), currency)
+    }
+
+    /// What some positions gained since UTC midnight, those paid in a currency.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number does not fit.
+    pub fn day_profit_of(
+        &self,
+        positions: impl Iterator<Item = &'a Position>,
+        currency: CurrencyId,
+    ) -> Result<Money, EngineError> {
         let mut gain = Money::ZERO;
-        for position in self.positions() {
+        for position in positions {
             let instrument = self.market.instrument(position.instrument)?;
             if instrument.quote_currency == currency {
-                let start = self
-                    .desk
-                    .risk()
-                    .day_start(self.strategy, position.instrument);
+                let risk = self.desk.risk();
+                let start = risk.day_start(position.strategy, position.instrument);
                 gain = gain.add(position.profit(instrument)?.sub(start)?)?;
             }
         }
         Ok(gain)
+    }
+
+    /// Every position that any strategy ever had.
+    pub fn everybodys_positions(&self) -> impl Iterator<Item = &'a Position> + use<'a> {
+        self.desk.ledger().positions().iter()
+    }
+
+    /// Orders of all strategies to a venue that were decided within the last second.
+    pub fn orders_in_last_second(&self, venue: VenueId) -> usize {
+        let recent = self.desk.risk().recent_orders(self.now);
+        let there = recent.filter(|(_, id)| {
+            let instrument = self.market.instrument(*id);
+            instrument.is_ok_and(|instrument| instrument.venue == venue)
+        });
+        there.count()
     }
 
     /// Whether a halt stops new risk of the strategy.
@@ -162,26 +187,6 @@ impl Wishes {
         Gates::new(self, candidate)
     }
 
-    /// How much of one of the strategy's own limits is used up with the order that it asks for: from 80 % on it is said on
-    /// the tape, once a UTC day. `limit` is the parameter's name, `of` whose limit it is where there are several.
-    pub fn uses(
-        &mut self,
-        limit: &'static str,
-        of: Option<&str>,
-        value: impl Into<Figure>,
-        most: impl Into<Figure>,
-    ) {
-        let (value, most) = (value.into(), most.into());
-        if value.is_near(most) {
-            self.wishes.push(Wish::Near(Box::new(OwnLimit {
-                limit,
-                of: of.map(str::to_owned),
-                value,
-                most,
-            })));
-        }
-    }
-
     /// Calls somebody.
     pub fn alarm(&mut self, instrument: InstrumentId, alarm: Alarm, value: impl Into<Figure>) {
         self.wishes
@@ -239,6 +244,12 @@ impl Wishes {
             }
             None => false,
         }
+    }
+
+    /// Notes limits of the strategy's own that are nearly used up.
+    pub(super) fn near(&mut self, near: Vec<OwnLimit>) {
+        let near = near.into_iter().map(|near| Wish::Near(Box::new(near)));
+        self.wishes.extend(near);
     }
 
     #[inline]

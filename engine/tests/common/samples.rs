@@ -52,6 +52,7 @@ pub(crate) fn facts() -> Vec<Event<'static>> {
             confidence_pct: 95,
             approver: "somebody".into(),
             approved_at: AT,
+            question: "Will rates be cut in March?".into(),
         })),
         Event::PairWithdrawn(Box::new(PairWithdrawn {
             pair: "high".into(),

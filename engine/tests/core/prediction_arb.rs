@@ -79,6 +79,7 @@ fn pair() -> PairApproved {
         confidence_pct: 100,
         approver: "me".into(),
         approved_at: Nanos(NOON),
+        question: String::new(),
     }
 }
 

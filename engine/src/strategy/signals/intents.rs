@@ -395,6 +395,13 @@ impl State {
                 return Release::Stopped;
             }
         }
+        account.uses(
+            &self.params,
+            reference,
+            received.stop_loss,
+            received.qty,
+            &mut gates,
+        );
         if !gates.passed() {
             return Release::Stopped;
         }

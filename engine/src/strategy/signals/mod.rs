@@ -633,6 +633,10 @@ impl State {
                 return;
             }
         }
+        for (levels, allowed) in [(&buy, &buys), (&sell, &sells)] {
+            let (entry, stop) = (levels.entry, Some(levels.stop_loss));
+            account.uses(&self.params, entry, stop, least(allowed), &mut gates);
+        }
         if !gates.passed() {
             return;
         }

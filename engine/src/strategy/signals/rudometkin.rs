@@ -125,6 +125,12 @@ impl State {
         let Ok(value) = symbol.decimals.notional(entry, qty) else {
             return;
         };
+        account.uses(&self.params, entry, None, qty, &mut gates);
+        let of = match side {
+            Side::Buy => "buy",
+            Side::Sell => "sell",
+        };
+        gates.uses("max_per_side", Some(of), rank, self.params.max_per_side);
         if !gates.passed() {
             return;
         }

@@ -93,7 +93,7 @@ pub(super) fn least(allowed: &[Allowed]) -> Qty {
 const OVERFLOW: NumberError = NumberError::Overflow { what: "size" };
 
 /// `money x percent / 100`, rounded down.
-fn part(money: Money, percent: Decimal) -> Result<Money, NumberError> {
+pub(super) fn part(money: Money, percent: Decimal) -> Result<Money, NumberError> {
     let unit = pow10(percent.scale() + 2).ok_or(OVERFLOW)?;
     let product = money.0.checked_mul(percent.mantissa()).ok_or(OVERFLOW)?;
     Ok(Money(product.div_euclid(unit)))
