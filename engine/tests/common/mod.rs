@@ -364,6 +364,18 @@ impl Rig {
         self.events().into_iter().filter_map(report).collect()
     }
 
+    /// Limits that were warned of: which, whose, value and limit.
+    pub(crate) fn warned(&self) -> Vec<(String, Option<String>, String, String)> {
+        let warned = |(_, event): (u64, Event<'_>)| match event {
+            Event::LimitWarned(w) => {
+                let figures = (w.value.to_string(), w.limit.to_string());
+                Some((w.gate.into_owned(), w.of, figures.0, figures.1))
+            }
+            _ => None,
+        };
+        self.events().into_iter().filter_map(warned).collect()
+    }
+
     /// What was reported on an order, in order.
     pub(crate) fn said(&self, order: OrderId) -> Vec<Said> {
         let reports = self.reports().into_iter();

@@ -752,6 +752,26 @@ fn guards_and_caps_stop_or_shrink_an_entry() {
     );
 }
 
+/// By hand: 250 shares at 10.50 are 2,625 of 3,000; 100 at risk of the 1.2 % that are 120.
+#[test]
+fn caps_that_are_nearly_used_up_are_warned_of() {
+    let more = r#", "max_gross_usd": 3000, "max_position_loss_pct": 1.2"#;
+    let rig = with_pattern(inside_bars(more));
+    assert_eq!(raised(&rig).len(), 2);
+    let warned = |gate: &str, of: Option<&str>, value: &str, limit: &str| {
+        let of = of.map(str::to_owned);
+        (gate.to_owned(), of, value.to_owned(), limit.to_owned())
+    };
+    assert_eq!(
+        rig.warned(),
+        [
+            warned("max_gross_usd", None, "2625", "3000"),
+            warned("max_position_loss_pct", Some("paper:X"), "100", "120"),
+        ]
+    );
+    assert!(with_pattern(inside_bars("")).warned().is_empty());
+}
+
 fn intents(more: &str) -> Rig {
     let config = signals(&format!(
         r#"{{"detector": "intents", "symbols": ["paper:X"]{more}}}"#
