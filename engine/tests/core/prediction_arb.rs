@@ -616,6 +616,28 @@ fn limits_that_are_nearly_used_up_are_warned_of_with_their_cluster() {
     assert!(opened("{}").warned().is_empty(), "far from every limit");
 }
 
+/// Two pairs where one is allowed: the one that was approved first trades.
+#[test]
+fn pairs_beyond_the_most_do_not_trade() {
+    let mut rig = markets(r#"{"max_pairs": 1}"#);
+    for id in [K, YES, NO] {
+        rig.input(NOON, &Event::FeeSchedule(Box::new(schedule(id))));
+    }
+    let other = PairApproved {
+        pair: "another".into(),
+        cluster: "more".into(),
+        ..pair()
+    };
+    approve(&mut rig, NOON, other.clone());
+    approve(&mut rig, NOON, pair());
+    dislocated(&mut rig, NOON);
+    assert_eq!(gate(&rig, 2).as_deref(), Some("pairs"), "the second pair");
+    assert_eq!(orders(&rig), 1);
+    let all = rig.warned().into_iter().map(|w| (w.0, w.2, w.3));
+    let full = ("max_pairs".to_owned(), "2".to_owned(), "1".to_owned());
+    assert!(all.into_iter().any(|warned| warned == full));
+}
+
 /// Blocked words are asked before anything is sized: in the pair's name, its question, its cluster, an event, a symbol.
 #[test]
 fn what_no_market_may_be_about_does_not_trade() {

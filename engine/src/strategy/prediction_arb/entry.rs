@@ -47,6 +47,7 @@ impl State {
             return false;
         };
         if !gates.holds("approved", !pair.is_withdrawn)
+            || !gates.at_most("pairs", place + 1, params.max_pairs)
             || !gates.holds("compliance", !pair.is_blocked)
             || !gates.holds("rules_unchanged", !pair.is_suspended)
             || !gates.holds("no_position", self.is_free(place))
@@ -168,6 +169,7 @@ impl State {
         );
         gates.uses("cluster_all_pct", None, with(room.all), amounts.cluster_all);
         let (open, restless) = (self.trades.len() + 1, self.parents.restless() + 1);
+        gates.uses("max_pairs", None, self.pairs.len(), self.params.max_pairs);
         gates.uses("max_open_pairs", None, open, self.params.max_open_pairs);
         gates.uses("max_concurrent", None, restless, self.params.max_concurrent);
     }

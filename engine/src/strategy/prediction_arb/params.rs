@@ -58,6 +58,8 @@ pub struct Params {
     pub position_pct: Decimal,
     /// Most cost of one leg.
     pub max_leg_usd: Decimal,
+    /// Most pairs approved: those beyond, in the order of their first approval, do not trade.
+    pub max_pairs: u32,
     /// Most pairs open at once.
     pub max_open_pairs: u32,
     /// Most pairs with legs under way at once.
@@ -134,6 +136,7 @@ impl Default for Params {
             bankroll_usd: Decimal::from(10_000),
             position_pct: Decimal::from(3),
             max_leg_usd: Decimal::from(300),
+            max_pairs: 30,
             max_open_pairs: 10,
             max_concurrent: 2,
             cluster_soft_pct: Decimal::from(12),

@@ -18,16 +18,18 @@ pub(super) struct Account<'a> {
     pub rules: &'a TradingRules,
     /// What the strategy is worth.
     pub equity: Money,
+    /// What of it is cash.
+    pub cash: Money,
     /// What is left of the gross cap.
     pub gross_room: Money,
     /// What is left of the symbol's cap.
     pub qty_room: Qty,
 }
 
-/// Asks the gates of the account; `None` when the candidate is done with.
+/// Asks the gates of the account, with what fills brought and cost and the highest that it was; `None` when the candidate is done with.
 pub(super) fn gates<'a>(
     params: &Params,
-    peak: Money,
+    (cash, peak): (Money, Money),
     symbol: &Symbol,
     view: &View<'a>,
     gates: &mut Gates<'_>,
@@ -73,6 +75,7 @@ pub(super) fn gates<'a>(
         instrument,
         rules: rules?,
         equity: equity?,
+        cash: money(params.equity_usd).add(cash).ok()?,
         gross_room: money(params.max_gross_usd).sub(gross).ok()?,
         qty_room: Qty(cap.0.saturating_sub(worst_qty(view, symbol.id))),
     })
@@ -91,6 +94,7 @@ impl Account<'_> {
             sizing: params.sizing,
             qty: qty_of(params.qty, d),
             equity: self.equity,
+            cash: self.cash,
             equity_pct: params.equity_pct,
             risk_pct: params.risk_pct,
             max_position_pct: params.max_position_pct,

@@ -611,8 +611,13 @@ impl State {
         {
             return;
         }
-        let Some(account) = account::gates(&self.params, self.peak, symbol, view, &mut gates)
-        else {
+        let Some(account) = account::gates(
+            &self.params,
+            (self.cash, self.peak),
+            symbol,
+            view,
+            &mut gates,
+        ) else {
             return;
         };
         let tick = account.rules.tick_at(Price(mother.high)).0;

@@ -96,8 +96,13 @@ impl State {
         {
             return;
         }
-        let Some(mut account) = account::gates(&self.params, self.peak, symbol, view, &mut gates)
-        else {
+        let Some(mut account) = account::gates(
+            &self.params,
+            (self.cash, self.peak),
+            symbol,
+            view,
+            &mut gates,
+        ) else {
             return;
         };
         let Some(shown) = symbol.daily.shown() else {
