@@ -302,7 +302,7 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
             changed("rate = \"0.07\"", "rate = \"seven\""),
             "fee_schedule.taker",
         ),
-        (twice, "line 84 says this already"),
+        (twice, "line 71 says this already"),
         // Pair file.
         (
             again(
@@ -310,11 +310,11 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
                 "pair = \"high\"",
                 "pair = \"high again\"",
             ),
-            "'pair_approved.pair' is 'high again': line 65 approves the same contracts as 'high'",
+            "'pair_approved.pair' is 'high again': line 53 approves the same contracts as 'high'",
         ),
         (
             again("[[pair_approved]]", "inverted = false", "inverted = true"),
-            "'pair_approved.pair' is 'high': line 65 says this already",
+            "'pair_approved.pair' is 'high': line 53 says this already",
         ),
         (
             changed("approved_at = 2026-07-04T11", "approved_at = 2026-07-04T13"),
@@ -362,7 +362,7 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
         ),
         (
             again("[[forecast]]", "high_f = 85.5", "high_f = 90"),
-            "'forecast.issued_at' is '2026-07-04T12:00:00Z': line 84 says this already",
+            "'forecast.issued_at' is '2026-07-04T12:00:00Z': line 71 says this already",
         ),
         (
             changed("high_f = 85.5", "high_f = \"warm\""),
@@ -387,7 +387,7 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
         ),
         (
             again("[[fee_schedule]]", "\"0.07\"", "\"0.05\""),
-            "'fee_schedule.effective_from' is '2026-01-01T00:00:00Z': line 37 says this already",
+            "'fee_schedule.effective_from' is '2026-01-01T00:00:00Z': line 36 says this already",
         ),
         (
             changed("tick_size = 0.01", "tick_size = 0"),
@@ -404,7 +404,7 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
         ),
         (
             again("[[resolution]]", "at = 2026-07-05T14", "at = 2026-07-05T15"),
-            "'resolution.instrument' is 'kalshi:HIGH-B84': line 100 says this already",
+            "'resolution.instrument' is 'kalshi:HIGH-B84': line 86 says this already",
         ),
         // Calendar.
         (
