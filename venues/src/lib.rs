@@ -6,3 +6,7 @@
 
 pub mod binance;
 pub mod gateway;
+#[cfg(feature = "live")]
+pub mod polygon;
+#[cfg(feature = "live")]
+pub mod polymarket;
