@@ -219,7 +219,7 @@ impl Positions {
     fn portfolio(self, wallet: Address, cash_usd: Decimal, taken_at: Nanos) -> LeaderPortfolio {
         LeaderPortfolio {
             wallet: wallet.lower(),
-            value_usd: self.value_usd.saturating_add(cash_usd),
+            value_usd: self.value_usd.saturating_add(cash_usd).normalize(),
             holdings: self.holdings,
             taken_at,
         }
