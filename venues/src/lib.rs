@@ -10,4 +10,9 @@ pub mod exchange;
 pub mod gateway;
 #[cfg(feature = "live")]
 pub mod kalshi;
+#[cfg(feature = "live")]
+pub mod polygon;
+#[cfg(feature = "live")]
+pub mod polymarket;
+#[cfg(feature = "live")]
 pub mod upbit;
