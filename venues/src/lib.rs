@@ -5,4 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod binance;
+#[cfg(feature = "live")]
+pub mod eodhd;
+#[cfg(feature = "live")]
+pub mod fx;
 pub mod gateway;
+#[cfg(feature = "live")]
+pub mod telegram;
+#[cfg(feature = "live")]
+pub mod weather;
