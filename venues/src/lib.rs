@@ -11,6 +11,8 @@ pub mod eodhd;
 pub mod fx;
 pub mod gateway;
 #[cfg(feature = "live")]
+pub mod ib;
+#[cfg(feature = "live")]
 pub mod telegram;
 #[cfg(feature = "live")]
 pub mod weather;
