@@ -8,10 +8,14 @@ pub mod binance;
 #[cfg(feature = "live")]
 pub mod eodhd;
 #[cfg(feature = "live")]
+pub mod exchange;
+#[cfg(feature = "live")]
 pub mod fx;
 pub mod gateway;
 #[cfg(feature = "live")]
 pub mod ib;
+#[cfg(feature = "live")]
+pub mod kalshi;
 #[cfg(feature = "live")]
 pub mod telegram;
 #[cfg(feature = "live")]
