@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod binance;
+#[cfg(feature = "live")]
+pub mod exchange;
 pub mod gateway;
 #[cfg(feature = "live")]
 pub mod kalshi;
