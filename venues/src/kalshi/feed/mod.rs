@@ -86,6 +86,8 @@ pub struct KalshiFeed {
     subscriptions: Vec<Subscription>,
     next_id: u64,
     connected: bool,
+    /// The tape knows that nothing is kept fresh.
+    told_down: bool,
     levels: Vec<Level>,
 }
 
@@ -115,6 +117,7 @@ impl KalshiFeed {
             subscriptions: channels.into_iter().map(Subscription::new).collect(),
             next_id: 1,
             connected: false,
+            told_down: false,
             levels: Vec::new(),
             config,
         }
@@ -621,6 +624,7 @@ impl Feed for KalshiFeed {
 
     fn opened(&mut self, now: Nanos, out: &mut Outbox) {
         self.connected = true;
+        self.told_down = false;
         for place in 0..self.subscriptions.len() {
             self.subscribe(self.subscriptions[place].channel, now, out);
         }
@@ -695,6 +699,10 @@ impl Feed for KalshiFeed {
 
     fn closed(&mut self, _now: Nanos, out: &mut Outbox) {
         self.connected = false;
+        // A connection that did not come up ends as well.
+        if std::mem::replace(&mut self.told_down, true) {
+            return;
+        }
         for subscription in &mut self.subscriptions {
             subscription.state = State::Due { from: Nanos(0) };
         }
