@@ -2,8 +2,8 @@
 use crate::failure::{Exit, Failure};
 use onetape_engine::risk::RiskConfig;
 use onetape_engine::session::{PaperConfig, SessionConfig, StrategyConfig, VenueMode};
-use onetape_live::config::LiveConfig;
 use onetape_engine::strategy::{AnyStrategy, StrategyParams};
+use onetape_live::config::LiveConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -62,9 +62,12 @@ pub(crate) fn for_daemon(path: &Path) -> Result<(SessionConfig, LiveConfig), Fai
     let session = from_text(&name, &text)?;
     let fail = |e: toml::de::Error| located(&name, &text, e.message(), e.span());
     let mut document = DeTable::parse(&text).map_err(fail)?;
-    document
-        .get_mut()
-        .retain(|key, _| DAEMON_SECTIONS.contains(&key));
+    let keys = document.get_ref().iter().map(|(key, _)| key.get_ref());
+    let others = keys.filter(|key| !DAEMON_SECTIONS.contains(&key.as_ref()));
+    let others: Vec<String> = others.map(|key| key.to_string()).collect();
+    for key in others {
+        document.get_mut().remove(key.as_str());
+    }
     let live = LiveConfig::deserialize(toml::de::Deserializer::from(document)).map_err(fail)?;
     Ok((session, live))
 }

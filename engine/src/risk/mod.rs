@@ -10,8 +10,8 @@ mod limits;
 pub use check::{Denial, Near, Proposal, check, explain, worst_price};
 pub use limits::{LimitUnits, Limits, RiskConfig};
 
-use crate::id::{InstrumentId, OrderId, StrategyId, VenueId};
 use crate::event::LimitWarned;
+use crate::id::{InstrumentId, OrderId, StrategyId, VenueId};
 use crate::number::{Money, Price, Qty};
 use crate::order::Side;
 use crate::strategy::GateName;

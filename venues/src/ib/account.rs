@@ -554,6 +554,7 @@ fn base(exec_id: &str) -> &str {
 
 /// The number that a double of the wire stands for: the shortest text that reads as it. None for the largest double, which
 /// means "unset", and for what is no number.
+#[cfg(feature = "ib")]
 pub(super) fn decimal(value: f64) -> Option<Decimal> {
     if value.is_finite() && value.abs() < 1e18 {
         decimal_from_text(&value.to_string())
