@@ -4,7 +4,7 @@ use crate::config::{DurabilityMode, LiveConfig, OnStop, VenueConfig};
 use crate::control::Control;
 use crate::core::{self, CoreError, CoreStatus};
 use crate::env_file::{EnvError, Environment};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
 use crate::http_client::HttpClient;
 use crate::inputs::Inputs;
@@ -327,28 +327,18 @@ async fn list(
 ) -> Result<(), DaemonError> {
     for venue in venues {
         let http = http_client(venue)?;
-        let mut listings = venue.listings();
+        let Some(mut listings) = venue.listings() else {
+            continue;
+        };
         for symbol in venue.symbols() {
             let known = find(sequencer.market(), venue.name(), symbol);
             let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
-            let now = options.clock.now();
-            let mut answers = Vec::new();
-            for request in listings.requests(symbol, now) {
-                let answer = http.send(request).await;
-                answers.push(answer.ok_or_else(|| DaemonError::Venue {
-                    venue: venue.name().to_owned(),
-                    why: format!(
-                        "no answer about '{symbol}': is the address right, and the venue up?"
-                    ),
-                })?);
-            }
-            let responses: Vec<_> = answers.iter().map(|answer| answer.response()).collect();
-            let listing = listings.read(symbol, id, &responses, now);
-            let listing = listing.map_err(|e| DaemonError::Venue {
+            let listing = read_listing(&mut *listings, &http, symbol, id, options.clock).await;
+            let listing = listing.map_err(|why| DaemonError::Venue {
                 venue: venue.name().to_owned(),
-                why: e.to_string(),
+                why,
             })?;
-            for event in news(sequencer.market(), known, &listing, now) {
+            for event in news(sequencer.market(), known, &listing, options.clock.now()) {
                 step(sequencer, options.clock, &event)?;
             }
         }
@@ -359,6 +349,32 @@ async fn list(
         ));
     }
     Ok(())
+}
+
+/// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
+async fn read_listing(
+    listings: &mut dyn onetape_venues::gateway::Listings,
+    http: &HttpClient,
+    symbol: &str,
+    id: InstrumentId,
+    clock: ExchangeClock,
+) -> Result<Listing, String> {
+    let mut last = String::new();
+    for _ in 0..2 {
+        let mut answers = Vec::new();
+        for request in listings.requests(symbol, clock.now()) {
+            let answer = http.send(request).await;
+            answers.push(answer.ok_or_else(|| {
+                format!("no answer about '{symbol}': is the address right, and the venue up?")
+            })?);
+        }
+        let responses: Vec<_> = answers.iter().map(|answer| answer.response()).collect();
+        match listings.read(symbol, id, &responses, clock.now()) {
+            Ok(listing) => return Ok(listing),
+            Err(error) => last = format!("'{symbol}': {error}"),
+        }
+    }
+    Err(last)
 }
 
 fn find(market: &Market, venue: &str, symbol: &str) -> Option<InstrumentId> {
@@ -479,10 +495,17 @@ impl Running {
             first_own: sequencer.next_sequence().0,
         };
 
+        let now = options.clock.now();
+        let rules: Vec<_> = before
+            .market
+            .instruments()
+            .iter()
+            .filter_map(|instrument| instrument.rules_at(now).cloned())
+            .collect();
         let mut paths = BTreeMap::new();
-        let mut feeds = Vec::new();
+        let (mut feeds, mut pollers) = (Vec::new(), Vec::new());
         for venue in &venues {
-            let instruments = instruments_of(&definitions, venue.name());
+            let instruments = instruments_of(&definitions, venue.instruments_of());
             let mut account = None;
             if options.session.mode(venue.name()).is_real() && !options.record_only {
                 let (facts, told) = mpsc::unbounded_channel();
@@ -500,7 +523,14 @@ impl Running {
                 threads.push(path.spawn(venue.name(), wire, told, status, &before)?);
                 account = Some(facts);
             }
-            for feed in venue.feeds(&instruments, &definitions, account.is_some())? {
+            for poll in venue.polls() {
+                pollers.push(Poller {
+                    poll,
+                    http: http_client(venue)?,
+                    inputs: inputs.clone(),
+                });
+            }
+            for feed in venue.feeds(&instruments, &definitions, &rules, account.is_some())? {
                 feeds.push(Gateway {
                     venue: venue.name().to_owned(),
                     feed,
@@ -578,6 +608,9 @@ impl Running {
         });
         for gateway in feeds {
             runtime.spawn(gateway.run());
+        }
+        for poller in pollers {
+            runtime.spawn(poller.run());
         }
         said(&format!("http://{address} (healthz, readyz, metrics)"));
         said("ready");

@@ -3,15 +3,16 @@ use crate::budget::Allowance;
 use crate::config::VenueConfig;
 use crate::daemon::DaemonError;
 use crate::env_file::Environment;
-use onetape_engine::event::InstrumentDefined;
+use onetape_engine::event::{InstrumentDefined, TradingRules};
 use onetape_engine::session::VenueMode;
-use onetape_venues::gateway::{Feed, Instruments, Listings, OrderWire, WireError};
-use onetape_venues::{binance, kalshi, upbit};
+use onetape_venues::gateway::{Feed, Instruments, Listings, OrderWire, Poll, WireError};
+use onetape_venues::polygon::Address;
+use onetape_venues::{binance, eodhd, kalshi, polymarket, upbit, weather};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 
 /// The venues that a configuration may name.
-pub const NAMES: [&str; 3] = ["binance", "kalshi", "upbit"];
+pub const NAMES: [&str; 6] = ["binance", "eodhd", "kalshi", "nws", "polymarket", "upbit"];
 
 /// How long a signed Binance request is good, in ms.
 const RECV_WINDOW_MS: u64 = 5_000;
@@ -38,6 +39,12 @@ enum Keys {
         signer: Option<upbit::Signer>,
         access_key: Option<SecretString>,
     },
+    Polymarket {
+        tokens: polymarket::Tokens,
+        account: Option<(polymarket::Wallet, polymarket::auth::Credentials)>,
+    },
+    Eodhd(SecretString),
+    Nws,
 }
 
 impl Venue {
@@ -65,6 +72,15 @@ impl Venue {
                     shards: kalshi::Shards::default(),
                 }
             }
+            "polymarket" => Keys::Polymarket {
+                tokens: polymarket::Tokens::default(),
+                account: polymarket_account(mode, environment)?,
+            },
+            "eodhd" => {
+                let token = environment.need(name, &["EODHD_API_TOKEN", "EODHD_API_KEY"])?;
+                Keys::Eodhd(token.clone())
+            }
+            "nws" => Keys::Nws,
             _ => {
                 let needed = mode.is_real();
                 let names = (["UPBIT_ACCESS_KEY"], ["UPBIT_SECRET_KEY"]);
@@ -118,6 +134,10 @@ impl Venue {
             Keys::Upbit { access_key, .. } => access_key
                 .as_ref()
                 .map(|key| key.expose_secret().to_owned()),
+            Keys::Polymarket { account, .. } => account
+                .as_ref()
+                .map(|(wallet, _)| wallet.funder.to_string()),
+            Keys::Eodhd(_) | Keys::Nws => None,
         }
         .unwrap_or_default()
     }
@@ -125,11 +145,13 @@ impl Venue {
     /// How many requests the venue takes: the configuration's word, or the venue's lowest tier.
     pub fn allowance(&self) -> Allowance {
         // Binance: 50 orders in 10 s, weight 6,000 a minute. Kalshi: 100 write and 200 read tokens a second, 10 a call.
-        // Upbit: 12 orders and 30 other requests a second.
+        // Upbit: 12 orders and 30 other requests a second. Polymarket: 500 orders a second, 150 books.
         let (write, read) = match self.keys {
             Keys::Binance(_) => (5, 100),
             Keys::Kalshi { .. } => (100, 200),
             Keys::Upbit { .. } => (12, 30),
+            Keys::Polymarket { .. } => (200, 100),
+            Keys::Eodhd(_) | Keys::Nws => (1, 10),
         };
         let stated = |stated: u32, known: u32| if stated == 0 { known } else { stated };
         Allowance {
@@ -138,9 +160,9 @@ impl Venue {
         }
     }
 
-    /// How the venue is asked for its markets.
-    pub fn listings(&self) -> Box<dyn Listings> {
-        match &self.keys {
+    /// How the venue is asked for its markets; a data provider has none of its own.
+    pub fn listings(&self) -> Option<Box<dyn Listings>> {
+        Some(match &self.keys {
             Keys::Binance(signer) => {
                 Box::new(binance::Markets::new(signer.clone(), RECV_WINDOW_MS))
             }
@@ -152,7 +174,50 @@ impl Venue {
                 let signer = signer.clone().map(|signer| (signer, nonces(0)));
                 Box::new(upbit::Markets::new(signer))
             }
+            Keys::Polymarket { tokens, .. } => {
+                let config = polymarket::ListingConfig::default();
+                Box::new(polymarket::Markets::new(config, [], tokens.clone()))
+            }
+            Keys::Eodhd(_) | Keys::Nws => return None,
+        })
+    }
+
+    /// Whose instruments the venue's content is about.
+    pub fn instruments_of(&self) -> &str {
+        match self.keys {
+            Keys::Eodhd(_) if !self.config.instruments_of.is_empty() => &self.config.instruments_of,
+            _ => &self.name,
         }
+    }
+
+    /// Sources that are asked again and again.
+    pub fn polls(&self) -> Vec<Box<dyn Poll>> {
+        let Keys::Nws = self.keys else {
+            return Vec::new();
+        };
+        let mut polls: Vec<Box<dyn Poll>> = Vec::new();
+        for config in &self.config.stations {
+            let station = weather::Station {
+                name: config.name.clone(),
+                observations: config.observations.clone(),
+                reports: config.reports.clone(),
+                place: config.place.clone(),
+                latitude: config.latitude.clone(),
+                longitude: config.longitude.clone(),
+                standard_offset_min: config.standard_offset_min,
+            };
+            let agent = weather::Agent::new(&self.config.contact);
+            polls.push(Box::new(weather::ForecastPoll::new(
+                station.clone(),
+                agent.clone(),
+            )));
+            polls.push(Box::new(weather::ObservationPoll::new(
+                station.clone(),
+                agent.clone(),
+            )));
+            polls.push(Box::new(weather::ReportPoll::new(station, agent)));
+        }
+        polls
     }
 
     /// The venue's connections: market data, and our own account where `account` says so.
@@ -163,6 +228,7 @@ impl Venue {
         &self,
         instruments: &Instruments,
         definitions: &[InstrumentDefined],
+        rules: &[TradingRules],
         account: bool,
     ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
         let silence_ns = self.config.silence_ms * MS;
@@ -204,6 +270,47 @@ impl Venue {
                     feeds.push(Box::new(user));
                 }
             }
+            Keys::Polymarket {
+                tokens,
+                account: known,
+            } => {
+                let mut config = polymarket::MarketFeedConfig::default();
+                config.silence_ns = silence(config.silence_ns);
+                let feed = polymarket::MarketFeed::new(config, instruments, rules, tokens.clone());
+                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+                if let Some((wallet, credentials)) = known.clone().filter(|_| account) {
+                    let config = polymarket::UserFeedConfig::default();
+                    let instruments = instruments.clone();
+                    feeds.push(Box::new(polymarket::UserFeed::new(
+                        config,
+                        instruments,
+                        credentials,
+                        wallet.funder,
+                    )));
+                }
+                let wallets = self.leaders()?;
+                if !wallets.is_empty() {
+                    let config = polymarket::LeaderFeedConfig::default();
+                    let instruments = instruments.clone();
+                    let leaders = polymarket::LeaderFeed::new(config, instruments, &wallets);
+                    feeds.push(Box::new(leaders));
+                }
+            }
+            Keys::Eodhd(token) => {
+                for content in [eodhd::Content::UsTrades, eodhd::Content::UsQuotes] {
+                    // Without the market's hours silence is not judged here; the core's own age limit still holds.
+                    let mut config = eodhd::Config::new(content, Vec::new());
+                    if self.config.silence_ms != 0 {
+                        config.silence_ms = self.config.silence_ms;
+                    }
+                    let stream = eodhd::Stream::new(config, token.clone(), instruments);
+                    feeds.push(Box::new(stream.map_err(|e| DaemonError::Venue {
+                        venue: self.name.clone(),
+                        why: e.to_string(),
+                    })?));
+                }
+            }
+            Keys::Nws => {}
         }
         Ok(feeds)
     }
@@ -255,7 +362,31 @@ impl Venue {
                     instruments.clone(),
                 ))
             }
+            Keys::Polymarket { tokens, account } => {
+                let (wallet, credentials) = account.clone().ok_or_else(no_key)?;
+                let config = polymarket::OrderConfig {
+                    lost_after_ms: self.lost_after_ms,
+                    ..polymarket::OrderConfig::default()
+                };
+                let (instruments, tokens) = (instruments.clone(), tokens.clone());
+                let orders =
+                    polymarket::Orders::new(config, instruments, tokens, wallet, credentials);
+                Box::new(orders)
+            }
+            Keys::Eodhd(_) | Keys::Nws => return Err(no_key()),
         })
+    }
+
+    fn leaders(&self) -> Result<Vec<Address>, DaemonError> {
+        let address = |text: &String| {
+            Address::parse(text).ok_or_else(|| {
+                DaemonError::Config(format!(
+                    "venues.{}.leaders: '{text}' is no address: expected 0x and 40 hex digits",
+                    self.name
+                ))
+            })
+        };
+        self.config.leaders.iter().map(address).collect()
     }
 
     fn own<'a>(
@@ -285,6 +416,9 @@ fn addresses(
         "binance" => &binance::PRODUCTION,
         "kalshi" if demo => &kalshi::DEMO,
         "kalshi" => &kalshi::PRODUCTION,
+        "polymarket" => &polymarket::PRODUCTION,
+        "eodhd" => &eodhd::BASES,
+        "nws" => &weather::BASES,
         _ => &upbit::PRODUCTION,
     };
     let owned = |(name, address): &(&str, &str)| ((*name).to_owned(), (*address).to_owned());
@@ -313,10 +447,11 @@ fn addresses(
         }
         addresses.insert(base.clone(), address.trim_end_matches('/').to_owned());
     }
-    if demo && name == "upbit" && !config.addresses.contains_key("rest") {
-        let why =
-            "upbit has no test environment: mode demo needs venues.upbit.addresses".to_owned();
-        return Err(DaemonError::Config(why));
+    let has_demo = matches!(name, "binance" | "kalshi");
+    if demo && !has_demo && !config.addresses.contains_key("rest") {
+        return Err(DaemonError::Config(format!(
+            "{name} has no test environment: mode demo needs venues.{name}.addresses"
+        )));
     }
     Ok(addresses)
 }
@@ -340,6 +475,56 @@ fn binance_signer(
     }
     let secret = environment.need("binance", &["BINANCE_SECRET_KEY", "BINANCE_API_SECRET"])?;
     Ok(Some(binance::Signer::hmac(key.clone(), secret)))
+}
+
+/// Polymarket's key, wallet and API credentials.
+fn polymarket_account(
+    mode: VenueMode,
+    environment: &Environment,
+) -> Result<Option<(polymarket::Wallet, polymarket::auth::Credentials)>, DaemonError> {
+    let name = "polymarket";
+    let key = ["POLYMARKET_PRIVATE_KEY", "PRIVATE_KEY"];
+    let Some(secret) = environment.get(&key) else {
+        if mode.is_real() {
+            environment.need(name, &key)?;
+        }
+        return Ok(None);
+    };
+    let signer = polymarket::eip712::Signer::new(secret);
+    let signer = signer.map_err(|e| bad_key(name, "POLYMARKET_PRIVATE_KEY", &e))?;
+    let kind = environment
+        .get(&["POLYMARKET_WALLET"])
+        .map(|kind| kind.expose_secret().to_owned());
+    let kind = match kind.as_deref() {
+        None | Some("key") => polymarket::WalletKind::Key,
+        Some("proxy") => polymarket::WalletKind::Proxy,
+        Some("safe") => polymarket::WalletKind::Safe,
+        Some("deposit") => polymarket::WalletKind::Deposit,
+        Some(_) => {
+            let why = "it must be key, proxy, safe or deposit".to_owned();
+            return Err(bad_key(name, "POLYMARKET_WALLET", &why));
+        }
+    };
+    let funder = environment.get(&["POLYMARKET_FUNDER"]);
+    let funder = funder.and_then(|funder| Address::parse(funder.expose_secret()));
+    let wallet = polymarket::Wallet::new(signer, kind, funder).ok_or_else(|| {
+        bad_key(
+            name,
+            "POLYMARKET_FUNDER",
+            &"it does not fit the key and the kind of wallet",
+        )
+    })?;
+    let credentials = polymarket::auth::Credentials {
+        key: environment
+            .need(name, &["POLYMARKET_API_KEY"])?
+            .expose_secret()
+            .to_owned(),
+        secret: environment.need(name, &["POLYMARKET_API_SECRET"])?.clone(),
+        passphrase: environment
+            .need(name, &["POLYMARKET_API_PASSPHRASE"])?
+            .clone(),
+    };
+    Ok(Some((wallet, credentials)))
 }
 
 /// Kalshi's key: the text itself, or the path of a file with it.

@@ -6,7 +6,9 @@
 //! - An execution whose id differs from an earlier one only behind the last dot corrects it: the earlier fill is reversed.
 //! - A rejection is only what can be nothing else; any other error about an order leads to a look-up.
 use super::broker::{BrokerEvent, Contracts};
-use crate::gateway::fields::{decimal_from_text, nanos};
+#[cfg(feature = "ib")]
+use crate::gateway::fields::decimal_from_text;
+use crate::gateway::fields::nanos;
 use crate::gateway::{AccountFact, FillFact, Holding, NewOrder, OrderFact, OrderKey, shortened};
 use onetape_engine::event::Liquidity;
 use onetape_engine::id::InstrumentId;
