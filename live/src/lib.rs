@@ -3,8 +3,12 @@
 
 pub mod budget;
 pub mod client_id;
+pub mod config;
 pub mod core;
+pub mod env_file;
 pub mod gateway;
 pub mod http_client;
 pub mod inputs;
+pub mod order_path;
+pub mod replica;
 pub mod tracker;

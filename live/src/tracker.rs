@@ -10,7 +10,7 @@ use onetape_engine::event::{
 use onetape_engine::fees::OrderFees;
 use onetape_engine::id::{InstrumentId, OrderId, Sequence};
 use onetape_engine::number::{Decimals, Money, Price, Qty};
-use onetape_engine::order::{Order, OrderState, OrderType, Side};
+use onetape_engine::order::{Order, OrderState, Side};
 use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
     AccountFact, CancelAnswer, FillFact, KnownOrder, NewOrder, OrderFact, OrderKey, PlaceAnswer,
@@ -43,7 +43,6 @@ struct Tracked {
     instrument: InstrumentId,
     decided: OrderDecided,
     decided_at: Nanos,
-    worst_price: Price,
     client_id: String,
     venue_id: Option<String>,
     /// As last reported.
@@ -70,7 +69,7 @@ impl Tracked {
             order_type: self.decided.order_type,
             time_in_force: self.decided.time_in_force,
             price: self.decided.price,
-            worst_price: self.worst_price,
+            worst_price: self.decided.worst_price.unwrap_or(self.decided.price),
             qty: self.decided.qty,
             decided_at: self.decided_at,
         }
@@ -139,6 +138,18 @@ impl Tracker {
         self.terms.insert(instrument, terms);
     }
 
+    /// An instrument's fees from now on.
+    pub fn set_fees(&mut self, instrument: InstrumentId, fees: FeeSchedule) {
+        if let Some(terms) = self.terms.get_mut(&instrument) {
+            terms.fees = Some(fees);
+        }
+    }
+
+    /// Whether no report waits to be taken.
+    pub const fn has_nothing_to_report(&self) -> bool {
+        self.reports.is_empty()
+    }
+
     /// Reports that belong on the tape, in order; each is given once.
     pub fn take_reports(&mut self) -> Vec<Event<'static>> {
         core::mem::take(&mut self.reports)
@@ -150,7 +161,7 @@ impl Tracker {
     }
 
     /// Takes over an order that was at work when the process before this one ended: nobody knows what became of it.
-    pub fn adopt(&mut self, order: &Order, worst_price: Price, now: Instant) {
+    pub fn adopt(&mut self, order: &Order, now: Instant) {
         let decided = OrderDecided {
             cause: Sequence(0),
             strategy: order.strategy,
@@ -161,8 +172,9 @@ impl Tracker {
             price: order.price,
             qty: order.qty,
             tag: order.tag,
+            worst_price: None,
         };
-        self.add(order.id, &decided, order.decided_at, worst_price, now);
+        self.add(order.id, &decided, order.decided_at, now);
         if let Some(tracked) = self.orders.get_mut(&order.id) {
             (tracked.state, tracked.filled) = (order.state, order.filled);
             (tracked.fees, tracked.wants_cancel) = (order.fees, order.cancelling);
@@ -184,27 +196,18 @@ impl Tracker {
         id: OrderId,
         decided: &OrderDecided,
         at: Nanos,
-        worst_price: Price,
         now: Instant,
     ) -> Option<NewOrder<'_>> {
-        self.add(id, decided, at, worst_price, now);
+        self.add(id, decided, at, now);
         self.orders.get(&id).map(|tracked| tracked.new_order(id))
     }
 
-    fn add(
-        &mut self,
-        id: OrderId,
-        decided: &OrderDecided,
-        at: Nanos,
-        worst_price: Price,
-        now: Instant,
-    ) {
+    fn add(&mut self, id: OrderId, decided: &OrderDecided, at: Nanos, now: Instant) {
         self.activity += 1;
         let tracked = Tracked {
             instrument: decided.instrument,
             decided: *decided,
             decided_at: at,
-            worst_price,
             client_id: self.ids.client_id(id),
             venue_id: None,
             state: OrderState::Decided,
@@ -678,22 +681,12 @@ pub fn fill_number(fill_id: &str) -> u64 {
     }
 }
 
-/// The worst price that a market order may trade at: the collar's distance from the other side's best.
-pub fn worst_price(side: Side, order_type: OrderType, best: Price, collar_bps: u32) -> Price {
-    if order_type != OrderType::Market {
-        return best;
-    }
-    let distance = i128::from(best.0) * i128::from(collar_bps) / 10_000;
-    let worst = i128::from(best.0) + distance * i128::from(side.sign());
-    Price(i64::try_from(worst.max(0)).unwrap_or(i64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use onetape_engine::event::Liquidity;
     use onetape_engine::id::StrategyId;
-    use onetape_engine::order::TimeInForce;
+    use onetape_engine::order::{OrderType, TimeInForce};
     use proptest::prelude::*;
     use rust_decimal::Decimal;
 
@@ -730,10 +723,10 @@ mod tests {
                 price: Price(100),
                 qty: Qty(qty),
                 tag: 0,
+                worst_price: None,
             };
             let id = OrderId(id);
-            self.tracker
-                .decided(id, &decided, Nanos(0), Price(100), self.now);
+            self.tracker.decided(id, &decided, Nanos(0), self.now);
             self.tracker.sent(id, self.now);
             id
         }
@@ -888,7 +881,7 @@ mod tests {
             tag: 0,
             fees: OrderFees::default(),
         };
-        rig.tracker.adopt(&order, Price(100), rig.now);
+        rig.tracker.adopt(&order, rig.now);
         let booked = Booked {
             order: order.id,
             side: Side::Buy,

@@ -8,4 +8,6 @@ pub mod binance;
 #[cfg(feature = "live")]
 pub mod exchange;
 pub mod gateway;
+#[cfg(feature = "live")]
+pub mod kalshi;
 pub mod upbit;

@@ -112,6 +112,14 @@ impl Desk {
                     OperatorAction::Resume if halted => {
                         out(Decision::Halt(HaltReason::Operator, false))
                     }
+                    OperatorAction::Stop { cancel } => {
+                        out(Decision::Halt(HaltReason::Stopping, true));
+                        let resting = self.orders.iter().filter(|o| cancel && !o.cancelling);
+                        for order in resting {
+                            out(Decision::Cancel(order.strategy, order.id));
+                        }
+                    }
+                    OperatorAction::Start => out(Decision::Halt(HaltReason::Stopping, false)),
                     OperatorAction::Backlog { behind } => {
                         out(Decision::Halt(HaltReason::Backlog, behind))
                     }

@@ -262,6 +262,7 @@ mod tests {
             price: Price(100),
             qty: Qty(qty),
             tag: 0,
+            worst_price: None,
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders

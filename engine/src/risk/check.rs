@@ -184,6 +184,25 @@ pub fn explain(
     Ok(gauge.rows)
 }
 
+/// The worst price at which a market order to a real venue may trade: as far through our own book as a limit may lie.
+pub fn worst_price(desk: &Desk, market: &Market, order: &Proposal) -> Option<Price> {
+    let instrument = market.instrument(order.instrument).ok()?;
+    let sends = desk.config().mode(&instrument.definition.venue).is_real();
+    if order.order_type != OrderType::Market || !sends {
+        return None;
+    }
+    let best = instrument.top()?.side(order.side.opposite())?.price;
+    let rules = instrument.rules_at(instrument.top_received_at())?;
+    let distance = i128::from(best.0) * i128::from(desk.config().risk.price_collar_bps) / 10_000;
+    let worst = i128::from(best.0) + distance * i128::from(order.side.sign());
+    let bounded = worst.clamp(rules.min_price.0.into(), rules.max_price.0.into());
+    let worst = Price(i64::try_from(bounded).ok()?);
+    Some(match order.side {
+        Side::Buy => rules.floor_price(worst),
+        Side::Sell => rules.ceil_price(worst),
+    })
+}
+
 struct Subject<'a> {
     desk: &'a Desk,
     market: &'a Market,

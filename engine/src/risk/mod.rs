@@ -7,7 +7,7 @@
 mod check;
 mod limits;
 
-pub use check::{Denial, Near, Proposal, check, explain};
+pub use check::{Denial, Near, Proposal, check, explain, worst_price};
 pub use limits::{LimitUnits, Limits, RiskConfig};
 
 use crate::id::{InstrumentId, OrderId, StrategyId, VenueId};
@@ -136,6 +136,8 @@ pub enum HaltReason {
         /// Which venue.
         venue: VenueId,
     },
+    /// The daemon is about to end, or has; ends when it begins again.
+    Stopping,
     /// Inputs wait too long before the core takes them; ends when it has caught up.
     Backlog,
     /// The tape, decided again, came out otherwise; ends with the session.
@@ -150,6 +152,7 @@ impl HaltReason {
             HaltReason::Operator
             | HaltReason::ClockDrift
             | HaltReason::IllegalMove { .. }
+            | HaltReason::Stopping
             | HaltReason::Backlog
             | HaltReason::Verification => true,
             // One venue's matter: see `Gate::Reconciled`.

@@ -215,3 +215,40 @@ fn a_fill_that_the_venue_takes_back_leaves_no_trace_in_position_cash_and_fees() 
         assert_eq!((position.fees, position.realised), (Money(0), Money(0)));
     }
 }
+
+/// A market order that leaves the process carries how far it may reach: 100.01 asked and a collar of 200 bps.
+#[test]
+fn a_market_order_to_a_real_venue_says_its_worst_price() {
+    let mut rig = trader(VenueMode::Demo);
+    holds(&mut rig, NOON, 0);
+    turns(&mut rig, NOON + MS, 2);
+    let worst = |(_, event): (u64, Event<'_>)| match event {
+        Event::OrderDecided(order) => Some((order.side, order.worst_price)),
+        _ => None,
+    };
+    let orders: Vec<_> = rig.events().into_iter().filter_map(worst).collect();
+    let collar = i64::from(rig.sequencer.desk().config().risk.price_collar_bps);
+    let expected = match orders[0].0 {
+        Side::Buy => 10_101 + 10_101 * collar / 10_000,
+        Side::Sell => 10_100 - 10_100 * collar / 10_000,
+    };
+    assert_eq!(orders, [(orders[0].0, Some(Price(expected)))]);
+}
+
+#[test]
+fn a_daemon_that_stops_takes_its_orders_back_and_trades_again_when_it_starts() {
+    let mut rig = trader(VenueMode::Demo);
+    holds(&mut rig, NOON, 0);
+    turns(&mut rig, NOON + MS, 2);
+    let command = |rig: &mut Rig, action| {
+        let note = String::new();
+        let command = OperatorCommand { action, note };
+        rig.input(NOON + 5 * MS, &Event::OperatorCommand(Box::new(command)));
+    };
+    command(&mut rig, OperatorAction::Stop { cancel: true });
+    assert_eq!(halts(&rig), [HaltReason::Stopping]);
+    let cancels = |(_, event): &(u64, Event<'_>)| matches!(event, Event::CancelDecided(_));
+    assert_eq!(rig.events().iter().filter(|e| cancels(e)).count(), 1);
+    command(&mut rig, OperatorAction::Start);
+    assert!(halts(&rig).is_empty());
+}
