@@ -2,11 +2,11 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use onetape_venues::binance;
 use onetape_venues::exchange::{
     Cash, Exchange, ExchangeClock, Fault, FaultPlan, Player, Report, wall_now,
 };
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +56,13 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
     let mut env =
         String::from("# Throwaway keys of a local exchange: worth nothing anywhere else.\n");
     let mut toml = String::new();
-    for (venue, router, bases, keys) in faces(&exchange) {
+    for Face {
+        venue,
+        router,
+        bases,
+        keys,
+    } in faces(&exchange)
+    {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.map_err(|e| format!("{venue}: {e}"))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
@@ -111,16 +117,33 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
     Ok(exchange.with(|truth| truth.report()))
 }
 
-type Face = (
-    &'static str,
-    Router,
-    Vec<(&'static str, &'static str)>,
-    BTreeMap<&'static str, String>,
-);
+/// One venue's wire.
+struct Face {
+    venue: &'static str,
+    router: Router,
+    /// Which base addresses of the venue's client it serves, with their schemes.
+    bases: &'static [(&'static str, &'static str)],
+    /// What a client needs in its environment.
+    keys: Vec<(&'static str, String)>,
+}
 
-/// The venues that are served: their wire, which addresses a client needs, and the keys.
-fn faces(_exchange: &Arc<Exchange>) -> Vec<Face> {
-    Vec::new()
+/// The venues that are served.
+fn faces(exchange: &Arc<Exchange>) -> Vec<Face> {
+    let (key, secret) = (throwaway("binance key"), throwaway("binance secret"));
+    let signer = binance::Signer::hmac(key.clone().into(), &secret.clone().into());
+    let keys = onetape_venues::exchange::binance::Keys::new(signer);
+    vec![Face {
+        venue: binance::VENUE,
+        router: onetape_venues::exchange::binance::router(exchange.clone(), keys),
+        bases: &[("rest", "http"), ("stream", "ws"), ("ws_api", "ws")],
+        keys: vec![("BINANCE_API_KEY", key), ("BINANCE_SECRET_KEY", secret)],
+    }]
+}
+
+/// A text that nobody else has, good for this run.
+fn throwaway(what: &str) -> String {
+    let seed = format!("{what} {} {}", wall_now().0, std::process::id());
+    blake3::hash(seed.as_bytes()).to_hex().to_string()
 }
 
 async fn truth(State(exchange): State<Arc<Exchange>>) -> Json<Report> {
