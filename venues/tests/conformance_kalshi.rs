@@ -602,7 +602,8 @@ fn errors(samples: &Value) {
                 let PlaceAnswer::Rejected { why } = answer else {
                     panic!("{answer:?}")
                 };
-                let start = "410: deprecated_v1_order_endpoint: Please switch to the V2 endpoints: ";
+                let start =
+                    "410: deprecated_v1_order_endpoint: Please switch to the V2 endpoints: ";
                 assert!(why.starts_with(start), "{why}");
             }
             400 => assert_eq!(

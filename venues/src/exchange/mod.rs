@@ -11,6 +11,7 @@
 //! last number that the snapshot contains. A face sends through [`Socket`], which is where messages are lost, repeated,
 //! delayed or cut; requests pass [`with_faults`], which is where answers get lost.
 mod fault;
+pub mod kalshi;
 mod matching;
 mod player;
 mod socket;
