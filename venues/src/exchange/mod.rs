@@ -12,6 +12,7 @@
 //! delayed or cut; requests pass [`with_faults`], which is where answers get lost.
 pub mod binance;
 mod fault;
+pub mod kalshi;
 mod matching;
 mod player;
 mod socket;

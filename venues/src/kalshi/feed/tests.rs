@@ -207,6 +207,30 @@ fn a_gap_makes_every_book_of_the_subscription_stale_until_its_snapshot() {
 }
 
 #[test]
+fn a_snapshot_that_was_lost_is_asked_for_again_in_a_second_and_never_in_a_storm() {
+    let mut rig = Rig::live(FeedConfig::default());
+    rig.delta(1, 5, "A-1", "0.4100", "1.00");
+    assert_eq!(rig.commands().len(), 1);
+    rig.out.clear();
+    // The command's acknowledgement comes, its snapshots don't: each is a gap of its own.
+    for seq in [6, 9, 12, 15] {
+        rig.tell(json!({"type":"ok","id":9,"sid":1,"seq":seq}))
+            .unwrap();
+    }
+    assert!(rig.out.messages().is_empty());
+    assert_eq!(rig.tape(), strings(&[]));
+    for _ in 0..9 {
+        rig.after(1);
+        let asked = rig.commands();
+        assert_eq!(asked.len(), 1);
+        assert_eq!(asked[0]["params"]["market_tickers"], json!(["A-1", "A-2"]));
+        rig.out.clear();
+    }
+    rig.after(1);
+    assert_eq!(rig.out.wants_reconnect(), Some("no snapshot of A-1"));
+}
+
+#[test]
 fn acknowledgements_count_and_repeated_or_late_messages_do_nothing() {
     let mut rig = Rig::live(FeedConfig::default());
     rig.tell(json!({"type":"ok","id":9,"sid":1,"seq":4}))
