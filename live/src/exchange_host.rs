@@ -3,10 +3,12 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use onetape_venues::binance;
+use onetape_venues::exchange as faces;
 use onetape_venues::exchange::{
     Cash, Exchange, ExchangeClock, Fault, FaultPlan, Player, Report, wall_now,
 };
 use rust_decimal::Decimal;
+use secrecy::ExposeSecret;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +50,7 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
     };
     let mut player = Player::open(&options.journal).map_err(|e| e.to_string())?;
     let exchange = Exchange::new(clock, Cash::new(), options.faults.clone());
+    let faces = faces(&exchange)?;
     // What stands at the tape's first moment is there before the first client.
     player
         .play_until(&exchange, clock.origin)
@@ -61,7 +64,7 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
         router,
         bases,
         keys,
-    } in faces(&exchange)
+    } in faces
     {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.map_err(|e| format!("{venue}: {e}"))?;
@@ -127,17 +130,30 @@ struct Face {
     keys: Vec<(&'static str, String)>,
 }
 
-/// The venues that are served.
-fn faces(exchange: &Arc<Exchange>) -> Vec<Face> {
+/// The venues that are served. Made before the tape is played: they listen for its facts.
+fn faces(exchange: &Arc<Exchange>) -> Result<Vec<Face>, String> {
+    let failed = |what: &str| format!("could not make {what}: the system has no random numbers");
     let (key, secret) = (throwaway("binance key"), throwaway("binance secret"));
     let signer = binance::Signer::hmac(key.clone().into(), &secret.clone().into());
-    let keys = onetape_venues::exchange::binance::Keys::new(signer);
-    vec![Face {
-        venue: binance::VENUE,
-        router: onetape_venues::exchange::binance::router(exchange.clone(), keys),
+    let binance = Face {
+        venue: "binance",
+        router: faces::binance::router(exchange.clone(), faces::binance::Keys::new(signer)),
         bases: &[("rest", "http"), ("stream", "ws"), ("ws_api", "ws")],
         keys: vec![("BINANCE_API_KEY", key), ("BINANCE_SECRET_KEY", secret)],
-    }]
+    };
+    let keys = faces::kalshi::Keys::generate().map_err(|_| failed("an RSA key"))?;
+    let pem = keys.private_pem().map_err(|_| failed("an RSA key"))?;
+    let env = vec![
+        ("KALSHI_API_KEY_ID", keys.id().to_owned()),
+        ("KALSHI_PRIVATE_KEY", pem.expose_secret().to_owned()),
+    ];
+    let kalshi = Face {
+        venue: "kalshi",
+        router: faces::kalshi::router(exchange.clone(), keys),
+        bases: &[("rest", "http"), ("stream", "ws")],
+        keys: env,
+    };
+    Ok(vec![binance, kalshi])
 }
 
 /// A text that nobody else has, good for this run.
