@@ -417,6 +417,8 @@ fn commands_of(sample: &Value, what: &str) {
                 feed.message(delta(seq).to_string().as_bytes(), Nanos(0), &mut out)
                     .unwrap();
             }
+            // The books wait for their first snapshots: a second later they are asked for.
+            feed.tick(Nanos(2_000_000_000), &mut out);
             456
         }
         _ => {
@@ -629,11 +631,11 @@ fn replay(vector: &Value) {
         let mut out = Outbox::default();
         let mut market = EngineMarket::default();
         let mut sequence = 0;
-        for place in 0..SYMBOLS.len() {
+        for (place, symbol) in SYMBOLS.iter().enumerate() {
             let definition = onetape_engine::event::InstrumentDefined {
                 instrument: InstrumentId(place as u32),
                 venue: "kalshi".to_owned(),
-                symbol: SYMBOLS[place].to_owned(),
+                symbol: (*symbol).to_owned(),
                 instrument_type: onetape_engine::event::InstrumentType::Binary,
                 base: "YES".to_owned(),
                 quote: "USD".to_owned(),

@@ -6,6 +6,7 @@
 mod auth;
 mod rest;
 mod stream;
+mod told;
 mod wire;
 
 pub use auth::Keys;
