@@ -10,11 +10,14 @@
 //! snapshot taken in `with` and the subscription agree: everything published has a number, and `truth.published()` is the
 //! last number that the snapshot contains. A face sends through [`Socket`], which is where messages are lost, repeated,
 //! delayed or cut; requests pass [`with_faults`], which is where answers get lost.
+pub mod eodhd;
 mod fault;
+pub mod ib;
 mod matching;
 mod player;
 mod socket;
 mod truth;
+pub mod weather;
 
 pub use fault::{Fault, FaultPlan, Faults, RequestFault, SocketFault, with_faults};
 pub use player::{Player, PlayerError};
