@@ -18,7 +18,7 @@ pub use message::{ForexQuote, Message, Status, UsQuote, UsTrade, decode};
 pub use rest::{real_time_rate, real_time_request};
 
 /// Where the venue is, by the names of base addresses.
-pub const BASES: [(&str, &str); 2] = [
+pub const PRODUCTION: [(&str, &str); 2] = [
     ("stream", "wss://ws.eodhistoricaldata.com"),
     ("rest", "https://eodhd.com"),
 ];

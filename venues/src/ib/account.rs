@@ -194,7 +194,10 @@ impl Account {
             return;
         };
         let is_over = known.said.is_some_and(|(said, _)| said.is_final());
-        if is_over || known.said == Some((state, filled)) {
+        // A list that says nothing of fills and a status that says none say the same.
+        let sum = |filled: Option<Qty>| filled.unwrap_or(Qty(0));
+        let is_known = |(said, told): (OrderState, _)| said == state && sum(told) == sum(filled);
+        if is_over || known.said.is_some_and(is_known) {
             return;
         }
         known.said = Some((state, filled));

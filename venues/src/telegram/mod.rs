@@ -13,7 +13,7 @@ use crate::gateway::{Bucket, Method, Request};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Where the venue is, by the name of its base address.
-pub const BASES: [(&str, &str); 1] = [("rest", "https://api.telegram.org")];
+pub const PRODUCTION: [(&str, &str); 1] = [("rest", "https://api.telegram.org")];
 /// Messages a second to all chats together.
 pub const PER_SECOND: u32 = 30;
 /// Messages a second to one chat.

@@ -27,7 +27,7 @@ pub use station::Station;
 pub use temperature::fahrenheit;
 
 /// Where the services are, by the names of base addresses.
-pub const BASES: [(&str, &str); 2] = [
+pub const PRODUCTION: [(&str, &str); 2] = [
     ("nws", "https://api.weather.gov"),
     ("open-meteo", "https://api.open-meteo.com"),
 ];
