@@ -283,6 +283,7 @@ async fn the_feed_has_the_exchanges_book_through_losses_repeats_and_cuts() {
     for (n, kind) in [
         SocketFault::Lost,
         SocketFault::Twice,
+        SocketFault::Late(50),
         SocketFault::CutOff,
         SocketFault::Closed,
     ]

@@ -278,9 +278,14 @@ async fn the_feed_has_the_exchanges_book_through_losses_repeats_and_cuts() {
             one.last_trade == Some(Price(116_539_000 * WON))
         })
         .await;
-    for (n, kind) in [SocketFault::Lost, SocketFault::Twice, SocketFault::Closed]
-        .into_iter()
-        .enumerate()
+    for (n, kind) in [
+        SocketFault::Lost,
+        SocketFault::Twice,
+        SocketFault::Late(50),
+        SocketFault::Closed,
+    ]
+    .into_iter()
+    .enumerate()
     {
         exchange.faults().command(Fault::Socket {
             venue: "upbit".into(),

@@ -3,7 +3,7 @@ use super::auth::{Nonces, Signer};
 use super::error::{bad_field, malformed, number};
 use super::message::{OrderBook, read, utf8};
 use super::number::NumberText;
-use super::ticks::{DECIMALS, krw_bands, minimum_total};
+use super::ticks::{DECIMALS, KRW_TICKS, minimum_total};
 use super::{ApiError, VENUE, currencies};
 use crate::gateway::{Bucket, Listed, Listing, Listings, Request, Response, WireError, shortened};
 use onetape_engine::event::{
@@ -89,6 +89,23 @@ fn body<'a>(message: &str, response: Option<&Response<'a>>) -> Result<&'a [u8], 
         }),
         None => Err(malformed(message, "no answer")),
     }
+}
+
+/// The table in mantissas: the tick below the first band, and the bands.
+fn krw_bands() -> Result<(Price, Vec<TickBand>), WireError> {
+    let price = |text: &str| {
+        let read = DECIMALS.parse_price(text);
+        read.map_err(|why| number("KRW", "tick", text, why))
+    };
+    let mut bands = Vec::with_capacity(KRW_TICKS.len());
+    for (from, tick) in KRW_TICKS {
+        bands.push(TickBand {
+            from: price(from)?,
+            tick: price(tick)?,
+        });
+    }
+    let lowest = bands.remove(0).tick;
+    Ok((lowest, bands))
 }
 
 /// The grid of a KRW market. The venue gives some markets ticks of their own: its word at the price of now wins over the

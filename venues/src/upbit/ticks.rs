@@ -1,8 +1,5 @@
 //! The price grid of KRW markets ("KRW market price unit", in force since 2025-07-31) and the least totals of orders.
-use super::error::number;
-use crate::gateway::WireError;
-use onetape_engine::event::TickBand;
-use onetape_engine::number::{Decimals, Price};
+use onetape_engine::number::Decimals;
 
 /// Decimals of every instrument: the finest tick and the finest volume are 0.00000001.
 pub const DECIMALS: Decimals = Decimals { price: 8, qty: 8 };
@@ -26,23 +23,6 @@ pub const KRW_TICKS: [(&str, &str); 16] = [
     ("500000", "500"),
     ("1000000", "1000"),
 ];
-
-/// The table in mantissas: the tick below the first band, and the bands.
-pub(super) fn krw_bands() -> Result<(Price, Vec<TickBand>), WireError> {
-    let price = |text: &str| {
-        let read = DECIMALS.parse_price(text);
-        read.map_err(|why| number("KRW", "tick", text, why))
-    };
-    let mut bands = Vec::with_capacity(KRW_TICKS.len());
-    for (from, tick) in KRW_TICKS {
-        bands.push(TickBand {
-            from: price(from)?,
-            tick: price(tick)?,
-        });
-    }
-    let lowest = bands.remove(0).tick;
-    Ok((lowest, bands))
-}
 
 /// The tick of a KRW market at a price, by the table; `None` for a price that is no number.
 pub fn krw_tick(price: &str) -> Option<&'static str> {

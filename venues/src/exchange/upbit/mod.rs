@@ -116,7 +116,8 @@ impl Face {
         let hash: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
         let is_hashed = claims.query_hash.as_deref() == Some(hash.as_str())
             && claims.query_hash_alg.as_deref() == Some("SHA512");
-        if !is_hashed && !(query.is_empty() && claims.query_hash.is_none()) {
+        let has_nothing_to_hash = query.is_empty() && claims.query_hash.is_none();
+        if !is_hashed && !has_nothing_to_hash {
             return Err(Refusal(401, "invalid_query_payload"));
         }
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
