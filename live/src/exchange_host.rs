@@ -153,7 +153,25 @@ fn faces(exchange: &Arc<Exchange>) -> Result<Vec<Face>, String> {
         bases: &[("rest", "http"), ("stream", "ws")],
         keys: env,
     };
-    Ok(vec![binance, kalshi])
+    let (key, secret) = (throwaway("upbit key"), throwaway("upbit secret"));
+    let keys = faces::upbit::Keys::new(key.clone().into(), &secret.clone().into());
+    let upbit = Face {
+        venue: "upbit",
+        router: faces::upbit::router(exchange.clone(), keys),
+        bases: &[("rest", "http"), ("stream", "ws")],
+        keys: vec![("UPBIT_ACCESS_KEY", key), ("UPBIT_SECRET_KEY", secret)],
+    };
+    let token = throwaway("eodhd token");
+    let keys = faces::eodhd::Keys {
+        token: token.clone().into(),
+    };
+    let eodhd = Face {
+        venue: "eodhd",
+        router: faces::eodhd::router(exchange.clone(), keys),
+        bases: &[("stream", "ws"), ("rest", "http")],
+        keys: vec![("EODHD_API_TOKEN", token)],
+    };
+    Ok(vec![binance, kalshi, upbit, eodhd])
 }
 
 /// A text that nobody else has, good for this run.

@@ -417,8 +417,8 @@ fn addresses(
         "kalshi" if demo => &kalshi::DEMO,
         "kalshi" => &kalshi::PRODUCTION,
         "polymarket" => &polymarket::PRODUCTION,
-        "eodhd" => &eodhd::BASES,
-        "nws" => &weather::BASES,
+        "eodhd" => &eodhd::PRODUCTION,
+        "nws" => &weather::PRODUCTION,
         _ => &upbit::PRODUCTION,
     };
     let owned = |(name, address): &(&str, &str)| ((*name).to_owned(), (*address).to_owned());
