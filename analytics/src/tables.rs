@@ -446,6 +446,31 @@ tables! { names;
     ClockDrift(e), "how far our clock is off" {
         drift_ms: decimal = names::whole(e.drift_ms), "our clock minus the reference";
     }
+    AccountLost(e), "we no longer know what a venue knows of our account" {
+        venue: text = &*e.venue, "the venue";
+        why: text = &*e.why, "why";
+    }
+    AccountReport(e), "what a venue says that we hold" {
+        venue: text = &*e.venue, "the venue";
+        holdings: text = &*words::json(&e.holdings)?, "instruments' numbers and signed quantity mantissas, as JSON";
+        cash: text = &*words::json(&e.cash)?, "currencies and totals, as JSON";
+    }
+    ConnectionChanged(e), "a connection to a venue came or went" {
+        venue: text = &*e.venue, "the venue";
+        connection: text = &*e.connection, "which of its connections";
+        up: bool = e.up, "whether it is there";
+        why: text = &*e.why, "why it went; empty when it came";
+    }
+    FillReversed(e), "a fill that the venue took back" {
+        order: u64 = e.order.0, "the order";
+        instrument_id: u32 = e.instrument.0, "the instrument's number";
+        instrument: text = names.instrument(e.instrument)?, "the instrument's name";
+        fill_id: u64 = e.fill_id, "the fill's id";
+        side: text = words::side(e.side), "the fill's side";
+        price: decimal = names.price(e.instrument, e.price)?, "the fill's price";
+        qty: decimal = names.qty(e.instrument, e.qty)?, "the fill's quantity";
+        fee: decimal or null = names::money(e.fee), "the fee that comes back";
+    }
     GateChanged(e), "another gate stops a candidate now, or none does any more" {
         strategy: text = names.strategy(e.strategy)?, "the strategy's id";
         instrument_id: u32 = e.instrument.0, "the instrument's number";

@@ -1,9 +1,10 @@
 //! Session configurations from TOML: unknown names are errors with line, column and a suggestion.
 use crate::failure::{Exit, Failure};
 use onetape_engine::risk::RiskConfig;
-use onetape_engine::session::{PaperConfig, SessionConfig, StrategyConfig};
+use onetape_engine::session::{PaperConfig, SessionConfig, StrategyConfig, VenueMode};
 use onetape_engine::strategy::StrategyParams;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::Range;
 use std::path::Path;
@@ -16,6 +17,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 struct FileConfig {
     seed: u64,
     state_hash_every: u64,
+    modes: BTreeMap<String, VenueMode>,
     paper: PaperConfig,
     risk: RiskConfig,
 }
@@ -25,6 +27,7 @@ impl Default for FileConfig {
         let SessionConfig {
             seed,
             state_hash_every,
+            modes,
             paper,
             risk,
             ..
@@ -32,6 +35,7 @@ impl Default for FileConfig {
         Self {
             seed,
             state_hash_every,
+            modes,
             paper,
             risk,
         }
@@ -168,6 +172,7 @@ pub(crate) fn from_text(name: &str, text: &str) -> Result<SessionConfig, Failure
     let mut config = SessionConfig {
         seed: file.seed,
         state_hash_every: file.state_hash_every,
+        modes: file.modes,
         paper: file.paper,
         risk: file.risk,
         strategies: Vec::new(),

@@ -12,6 +12,8 @@ pub struct SessionConfig {
     pub seed: u64,
     /// A state hash stands on the tape after each this many inputs; 0 for none but the last.
     pub state_hash_every: u64,
+    /// What becomes of orders, by venue; on paper where none is named.
+    pub modes: BTreeMap<String, VenueMode>,
     /// The paper venue.
     pub paper: PaperConfig,
     /// Limits.
@@ -26,10 +28,50 @@ impl Default for SessionConfig {
         Self {
             seed: 1,
             state_hash_every: 131_072,
+            modes: BTreeMap::new(),
             paper: PaperConfig::default(),
             risk: RiskConfig::default(),
             strategies: Vec::new(),
         }
+    }
+}
+
+/// What becomes of a venue's orders (requirements, five systems, 1.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VenueMode {
+    /// None is sent: the gates' answers are all there is.
+    Shadow,
+    /// The paper venue fills them.
+    #[default]
+    Paper,
+    /// They go to the venue's own test environment.
+    Demo,
+    /// They go to the venue, with real money.
+    Live,
+}
+
+impl VenueMode {
+    /// Whether orders leave the process.
+    pub const fn is_real(self) -> bool {
+        matches!(self, VenueMode::Demo | VenueMode::Live)
+    }
+
+    /// The name in configurations and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VenueMode::Shadow => "shadow",
+            VenueMode::Paper => "paper",
+            VenueMode::Demo => "demo",
+            VenueMode::Live => "live",
+        }
+    }
+}
+
+impl SessionConfig {
+    /// What becomes of a venue's orders.
+    pub fn mode(&self, venue: &str) -> VenueMode {
+        self.modes.get(venue).copied().unwrap_or_default()
     }
 }
 

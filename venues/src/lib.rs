@@ -5,7 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod binance;
+#[cfg(feature = "live")]
+pub mod exchange;
 pub mod gateway;
+#[cfg(feature = "live")]
+pub mod kalshi;
 #[cfg(feature = "live")]
 pub mod polygon;
 #[cfg(feature = "live")]

@@ -1,5 +1,5 @@
 //! What follows from an event: everything here looks at the desk and changes nothing.
-use super::{Desk, Due, Task};
+use super::{Desk, Due, Task, accounts};
 use crate::error::EngineError;
 use crate::event::{
     Alarm, DayRolled, Event, ExecutionReport, HaltChanged, IntentChanged, OperatorAction,
@@ -112,10 +112,46 @@ impl Desk {
                     OperatorAction::Resume if halted => {
                         out(Decision::Halt(HaltReason::Operator, false))
                     }
+                    OperatorAction::Stop { cancel } => {
+                        out(Decision::Halt(HaltReason::Stopping, true));
+                        let resting = self.orders.iter().filter(|o| cancel && !o.cancelling);
+                        for order in resting {
+                            out(Decision::Cancel(order.strategy, order.id));
+                        }
+                    }
+                    OperatorAction::Start => out(Decision::Halt(HaltReason::Stopping, false)),
+                    OperatorAction::Backlog { behind } => {
+                        out(Decision::Halt(HaltReason::Backlog, behind))
+                    }
+                    OperatorAction::VerificationFailed { .. } => {
+                        out(Decision::Halt(HaltReason::Verification, true))
+                    }
                     _ => {}
                 }
                 None
             }
+            Event::SessionStart(_) | Event::InstrumentDefined(_) => {
+                self.distrust_new_venues(market, out);
+                None
+            }
+            Event::AccountLost(lost) => {
+                if let Some(venue) = accounts::venue_of(market, &lost.venue) {
+                    out(Decision::Halt(HaltReason::Unreconciled { venue }, true));
+                }
+                None
+            }
+            Event::AccountReport(report) => {
+                if let Some(venue) = accounts::venue_of(market, &report.venue) {
+                    let differs = self.accounts.agrees(venue) == Some(false);
+                    out(Decision::Halt(
+                        HaltReason::HoldingsDiffer { venue },
+                        differs,
+                    ));
+                    out(Decision::Halt(HaltReason::Unreconciled { venue }, false));
+                }
+                None
+            }
+            Event::FillReversed(reversed) => self.orders.owner(reversed.order),
             Event::ExecutionReport(report) => {
                 if let Some((_, order)) = self.risk.illegal_move.filter(|(at, _)| *at == sequence) {
                     out(Decision::Halt(HaltReason::IllegalMove { order }, true));
@@ -164,6 +200,19 @@ impl Desk {
             self.ask(strategy, sequence, now, event, market, scratch, out);
         }
         Ok(())
+    }
+
+    /// A venue that takes real orders gets none before it has said what we hold.
+    fn distrust_new_venues(&self, market: &Market, out: &mut impl FnMut(Decision)) {
+        let mut seen = None;
+        for instrument in market.instruments() {
+            let venue = instrument.venue;
+            let is_new = seen < Some(venue) && self.accounts.agrees(venue).is_none();
+            if is_new && self.config().mode(&instrument.definition.venue).is_real() {
+                out(Decision::Halt(HaltReason::Unreconciled { venue }, true));
+            }
+            seen = seen.max(Some(venue));
+        }
     }
 
     /// A halt takes back what could still add risk; orders that reduce a position stay.

@@ -3,6 +3,7 @@
 //!
 //! `evolve(&mut self, event)` folds a frame; `decide(&self, event)` only looks and says what should happen. What a
 //! decision changes comes back through `evolve` of its own frame.
+mod accounts;
 mod decide;
 mod ledger;
 mod orders;
@@ -11,6 +12,7 @@ mod performance;
 mod schedule;
 mod stats;
 
+pub use accounts::Accounts;
 pub use decide::{Decision, DueDecision, Scratch};
 pub use ledger::{Cash, Ledger, Position};
 pub use orders::{Orders, Outcome};
@@ -21,7 +23,8 @@ pub use stats::Stats;
 
 use crate::error::EngineError;
 use crate::event::{
-    CancelDecided, Event, ExecutionReport, HaltChanged, OrderDecided, SessionStart,
+    CancelDecided, Event, ExecutionReport, Fill, FillReversed, HaltChanged, Liquidity,
+    OperatorAction, OrderDecided, SessionStart,
 };
 use crate::id::{InstrumentId, Sequence, StrategyId, VenueId};
 use crate::market::{Instrument, Market};
@@ -75,6 +78,7 @@ pub struct Desk {
     ledger: Ledger,
     risk: RiskState,
     paper: Paper,
+    accounts: Accounts,
     schedule: Schedule,
     stats: Stats,
     performance: Performance,
@@ -163,6 +167,19 @@ impl Desk {
                 self.show_owner(decided.strategy, sequence, now, event, market)?;
             }
             Event::ExecutionReport(report) => self.report(sequence, now, event, report, market)?,
+            Event::FillReversed(reversed) => {
+                self.fill_reversed(sequence, now, event, reversed, market)?;
+            }
+            Event::AccountReport(report) => {
+                self.accounts.reported(report, &self.ledger, market);
+            }
+            Event::OperatorCommand(command) => {
+                if let OperatorAction::AcceptHoldings { venue } = &command.action
+                    && let Some(venue) = accounts::venue_of(market, venue)
+                {
+                    self.accounts.accept_next(venue);
+                }
+            }
             Event::OrderDenied(denied) => {
                 self.stats.denied(denied.gate);
                 self.show_owner(denied.strategy, sequence, now, event, market)?;
@@ -351,6 +368,10 @@ impl Desk {
         self.stats.orders += 1;
         self.risk.order_decided(now, decided);
         self.orders.decided(sequence, now, decided);
+        if self.is_real(decided.instrument, market)? {
+            // The gateway reports what becomes of it.
+            return self.show_owner(decided.strategy, sequence, now, event, market);
+        }
         let at = now.after(self.latency_ns(decided.instrument, market)?);
         let id = crate::id::OrderId(sequence.0);
         self.schedule.add(Due {
@@ -369,7 +390,7 @@ impl Desk {
         market: &Market,
     ) -> Result<(), EngineError> {
         self.stats.cancels += 1;
-        if self.orders.cancelling(decided.order) {
+        if self.orders.cancelling(decided.order) && !self.is_real(decided.instrument, market)? {
             let at = now.after(self.latency_ns(decided.instrument, market)?);
             // An order whose outcome is unknown can't be cancelled before the venue knows it.
             let known_at = self.schedule.due_at(Task::OrderArrives(decided.order));
@@ -380,6 +401,12 @@ impl Desk {
             });
         }
         Ok(())
+    }
+
+    /// Whether orders of the instrument leave the process.
+    fn is_real(&self, instrument: InstrumentId, market: &Market) -> Result<bool, EngineError> {
+        let definition = &market.instrument(instrument)?.definition;
+        Ok(self.config().mode(&definition.venue).is_real())
     }
 
     fn latency_ns(&self, instrument: InstrumentId, market: &Market) -> Result<u64, EngineError> {
@@ -415,6 +442,33 @@ impl Desk {
             }
         };
         let instrument = market.instrument(order.instrument)?;
+        if !self.is_real(order.instrument, market)? {
+            self.paper_reported(now, report, &order, instrument);
+        }
+        if let Some(fill) = &report.fill {
+            if let Some(schedule) = instrument.fees_at(now)
+                && !schedule.accrual.is_per_fill()
+            {
+                let d = instrument.decimals();
+                let fees = schedule.booked(&order.fees, d, order.side, fill)?;
+                self.orders.charged(order.id, fees);
+            }
+            self.ledger
+                .fill(order.strategy, instrument, order.side, fill)?;
+            self.performance.sample(now, &self.ledger, market)?;
+        }
+        self.stats.reported(report, is_late);
+        self.show_owner(order.strategy, sequence, now, event, market)
+    }
+
+    /// What the paper venue does next about an order of its own.
+    fn paper_reported(
+        &mut self,
+        now: Nanos,
+        report: &ExecutionReport,
+        order: &Order,
+        instrument: &Instrument,
+    ) {
         self.schedule.remove(Task::OrderArrives(order.id));
         if order.state.is_final() {
             self.schedule.remove(Task::CancelArrives(order.id));
@@ -434,21 +488,34 @@ impl Desk {
             });
             self.schedule.postpone(Task::CancelArrives(order.id), at);
         }
-        self.paper.see_report(report, &order, instrument, &venue);
-        if let Some(fill) = &report.fill {
-            if let Some(schedule) = instrument.fees_at(now)
-                && !schedule.accrual.is_per_fill()
-            {
-                let d = instrument.decimals();
-                let fees = schedule.booked(&order.fees, d, order.side, fill)?;
-                self.orders.charged(order.id, fees);
-            }
-            self.ledger
-                .fill(order.strategy, instrument, order.side, fill)?;
-            self.performance.sample(now, &self.ledger, market)?;
-        }
-        self.stats.reported(report, is_late);
-        self.show_owner(order.strategy, sequence, now, event, market)
+        self.paper.see_report(report, order, instrument, &venue);
+    }
+
+    /// A fill that the venue took back: what it moved goes back at its own price, and the order does not come to life.
+    fn fill_reversed(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        reversed: &FillReversed,
+        market: &Market,
+    ) -> Result<(), EngineError> {
+        let owner = self.orders.owner(reversed.order);
+        let Some(strategy) = owner.filter(|_| self.orders.reversed(reversed)) else {
+            return Ok(());
+        };
+        let back = Fill {
+            fill_id: reversed.fill_id,
+            price: reversed.price,
+            qty: reversed.qty,
+            fee: reversed.fee.negated(),
+            liquidity: Liquidity::Taker,
+        };
+        let instrument = market.instrument(reversed.instrument)?;
+        let side = reversed.side.opposite();
+        self.ledger.fill(strategy, instrument, side, &back)?;
+        self.performance.sample(now, &self.ledger, market)?;
+        self.show_owner(strategy, sequence, now, event, market)
     }
 
     fn halt_changed(&mut self, sequence: Sequence, change: &HaltChanged) {
@@ -535,6 +602,11 @@ impl Desk {
     /// The orders at work.
     pub const fn orders(&self) -> &Orders {
         &self.orders
+    }
+
+    /// What venues say that we hold.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// Positions and cash.

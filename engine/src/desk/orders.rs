@@ -1,7 +1,7 @@
 //! Orders that are not final yet, and the ids of fills that are known.
 //!
 //! Final orders live on the tape only, so that neither memory nor the cost of an order grows with their number.
-use crate::event::{ExecutionReport, OrderDecided};
+use crate::event::{ExecutionReport, FillReversed, OrderDecided};
 use crate::fees::OrderFees;
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::Qty;
@@ -43,6 +43,23 @@ pub struct Orders {
     /// Venues number the fills of each instrument on their own.
     known_fills: BTreeSet<(InstrumentId, u64)>,
     fill_order: VecDeque<(InstrumentId, u64)>,
+    /// Of those, the ones that were taken back.
+    #[serde(default)]
+    reversed_fills: BTreeSet<(InstrumentId, u64)>,
+}
+
+/// Whether a report without a fill tells of an earlier state than the one that is known: a venue's acknowledgement can
+/// come after the fill that implies it, and the end of a connection after an order's own.
+const fn is_overtaken(known: OrderState, told: OrderState) -> bool {
+    match told {
+        OrderState::Sent => !matches!(known, OrderState::Decided | OrderState::Unknown),
+        OrderState::Acked => !matches!(
+            known,
+            OrderState::Decided | OrderState::Sent | OrderState::Unknown
+        ),
+        OrderState::Unknown => known.is_final(),
+        _ => false,
+    }
 }
 
 impl Orders {
@@ -94,7 +111,9 @@ impl Orders {
         if report.instrument != order.instrument {
             return Outcome::Illegal;
         }
-        if report.fill.is_none() && order.state == report.state {
+        if report.fill.is_none()
+            && (order.state == report.state || is_overtaken(order.state, report.state))
+        {
             return Outcome::Repeated;
         }
         let filled = order
@@ -142,7 +161,7 @@ impl Orders {
             return Outcome::Illegal;
         };
         let Some(fill) = report.fill else {
-            return if order.state == report.state {
+            return if order.state == report.state || is_overtaken(order.state, report.state) {
                 Outcome::Repeated
             } else {
                 Outcome::Illegal
@@ -157,12 +176,32 @@ impl Orders {
         Outcome::LateFill { order }
     }
 
+    /// Takes a fill back; false when it is none that was booked, or was taken back before.
+    pub(super) fn reversed(&mut self, reversed: &FillReversed) -> bool {
+        let key = (reversed.instrument, reversed.fill_id);
+        // It stays known, so that the venue can't book it again.
+        let booked = self.known_fills.contains(&key) && self.reversed_fills.insert(key);
+        if booked {
+            let of = |order: &&mut Order| order.id == reversed.order;
+            let open = self.place(reversed.order).ok();
+            let order = match open {
+                Some(place) => self.open.get_mut(place),
+                None => self.ended.iter_mut().find(of),
+            };
+            if let Some(order) = order {
+                order.filled = Qty(order.filled.0.saturating_sub(reversed.qty.0));
+            }
+        }
+        booked
+    }
+
     fn remember_fill(&mut self, report: &ExecutionReport) {
         if let Some(fill) = &report.fill {
             if self.fill_order.len() == REMEMBERED_FILLS
                 && let Some(oldest) = self.fill_order.pop_front()
             {
                 self.known_fills.remove(&oldest);
+                self.reversed_fills.remove(&oldest);
             }
             let key = (report.instrument, fill.fill_id);
             self.known_fills.insert(key);
@@ -223,6 +262,7 @@ mod tests {
             price: Price(100),
             qty: Qty(qty),
             tag: 0,
+            worst_price: None,
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders

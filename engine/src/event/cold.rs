@@ -294,6 +294,28 @@ pub enum OperatorAction {
     Halt,
     /// Take back the operator's own halt.
     Resume,
+    /// The daemon is about to end: no new risk, and resting orders are taken back where `cancel` says so.
+    Stop {
+        /// Whether resting orders are taken back.
+        cancel: bool,
+    },
+    /// The daemon has begun again.
+    Start,
+    /// What a venue says next that we hold is right: differences so far are somebody else's trades or transfers.
+    AcceptHoldings {
+        /// Which venue.
+        venue: String,
+    },
+    /// Inputs wait too long (true), or the core has caught up (false): said by the daemon itself.
+    Backlog {
+        /// Whether they wait.
+        behind: bool,
+    },
+    /// Deciding the tape again came out otherwise: said by the daemon's continuous verifier.
+    VerificationFailed {
+        /// The first frame that differs.
+        sequence: u64,
+    },
 }
 
 /// Somebody at the controls.
@@ -440,6 +462,10 @@ pub struct OrderDecided {
     /// What the strategy calls it; comes back with its frames.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tag: u64,
+    /// The worst price that a market order may trade at where it leaves the process: our own book's best on the other
+    /// side and the price collar beyond it. Venues without market orders get it as the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_price: Option<Price>,
 }
 
 /// The wish to cancel an order.

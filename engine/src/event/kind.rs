@@ -98,6 +98,14 @@ kinds! {
     VenueHealth = 30, "venue_health";
     /// How far our clock is off.
     ClockDrift = 31, "clock_drift";
+    /// We no longer know what a venue knows of our account.
+    AccountLost = 32, "account_lost";
+    /// What a venue says that we hold.
+    AccountReport = 33, "account_report";
+    /// A connection to a venue came or went.
+    ConnectionChanged = 34, "connection_changed";
+    /// A fill that the venue took back.
+    FillReversed = 35, "fill_reversed";
     /// A timer is due.
     TimerFired = 64, "timer_fired";
     /// A bar is complete.

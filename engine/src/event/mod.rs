@@ -3,6 +3,7 @@
 //! Market data that arrives on every tick ([`Quote`], [`Trade`], [`BookUpdate`]) is a fixed little-endian layout, read
 //! in place from the mapping. Everything else is MessagePack with named fields, so an optional field that a later
 //! version adds leaves old journals readable.
+mod account;
 mod check;
 mod cold;
 mod facts;
@@ -10,6 +11,7 @@ mod hot;
 mod kind;
 mod records;
 
+pub use account::*;
 pub use check::BadFact;
 pub use cold::*;
 pub use facts::*;
@@ -149,6 +151,14 @@ events! {
     VenueHealth(Box);
     /// How far our clock is off.
     ClockDrift;
+    /// We no longer know what a venue knows of our account.
+    AccountLost(Box);
+    /// What a venue says that we hold.
+    AccountReport(Box);
+    /// A connection to a venue came or went.
+    ConnectionChanged(Box);
+    /// A fill that the venue took back.
+    FillReversed;
     /// Another gate stops a candidate now, or none does any more.
     GateChanged(Box);
     /// A multi-leg order's state changed.
@@ -196,6 +206,7 @@ impl<'a> Event<'a> {
             Event::FeedState(e) => e.instrument,
             Event::MarketStatus(e) => e.instrument,
             Event::Resolution(e) => e.instrument,
+            Event::FillReversed(e) => e.instrument,
             Event::BarClosed(e) => e.instrument,
             Event::OrderDecided(e) => e.instrument,
             Event::OrderDenied(e) => e.instrument,
@@ -236,6 +247,7 @@ impl<'a> Event<'a> {
             Event::OrderDecided(_) => Some(OrderId(sequence.0)),
             Event::CancelDecided(e) => Some(e.order),
             Event::ExecutionReport(e) => Some(e.order),
+            Event::FillReversed(e) => Some(e.order),
             _ => None,
         }
     }

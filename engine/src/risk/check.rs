@@ -1,5 +1,5 @@
 //! The gates themselves: one function asks them in order and names the first that stops an order.
-use super::{Gate, LimitUnits, Scope};
+use super::{Gate, HaltReason, LimitUnits, Scope};
 use crate::desk::Desk;
 use crate::error::EngineError;
 use crate::event::{InstrumentType, TradingStatus};
@@ -7,6 +7,7 @@ use crate::id::{InstrumentId, StrategyId};
 use crate::market::{Instrument, Market};
 use crate::number::{MONEY_DECIMALS, Money, NumberError, Price, Qty, pow10};
 use crate::order::{OrderState, OrderType, Side, TimeInForce};
+use crate::session::VenueMode;
 use crate::strategy::{GateRow, Relation};
 use crate::time::Nanos;
 use rust_decimal::Decimal;
@@ -183,6 +184,25 @@ pub fn explain(
     Ok(gauge.rows)
 }
 
+/// The worst price at which a market order to a real venue may trade: as far through our own book as a limit may lie.
+pub fn worst_price(desk: &Desk, market: &Market, order: &Proposal) -> Option<Price> {
+    let instrument = market.instrument(order.instrument).ok()?;
+    let sends = desk.config().mode(&instrument.definition.venue).is_real();
+    if order.order_type != OrderType::Market || !sends {
+        return None;
+    }
+    let best = instrument.top()?.side(order.side.opposite())?.price;
+    let rules = instrument.rules_at(instrument.top_received_at())?;
+    let distance = i128::from(best.0) * i128::from(desk.config().risk.price_collar_bps) / 10_000;
+    let worst = i128::from(best.0) + distance * i128::from(order.side.sign());
+    let bounded = worst.clamp(rules.min_price.0.into(), rules.max_price.0.into());
+    let worst = Price(i64::try_from(bounded).ok()?);
+    Some(match order.side {
+        Side::Buy => rules.floor_price(worst),
+        Side::Sell => rules.ceil_price(worst),
+    })
+}
+
 struct Subject<'a> {
     desk: &'a Desk,
     market: &'a Market,
@@ -229,6 +249,22 @@ impl<'a> Subject<'a> {
         let scheduled = rules.is_some() && fees.is_some();
         if !gauge.ask(Gate::Schedule, None, AtLeast, scheduled, holds(scheduled)) {
             return None;
+        }
+        let venue = self.instrument.venue;
+        let config = self.desk.config();
+        let mode = config.mode(&self.instrument.definition.venue);
+        let sends = mode != VenueMode::Shadow;
+        if !gauge.ask(Gate::Shadow, None, AtLeast, sends, holds(sends)) {
+            return None;
+        }
+        if mode.is_real() {
+            let halts = &self.desk.risk().halts;
+            let known = !halts.contains(&HaltReason::Unreconciled { venue });
+            let agrees = !halts.contains(&HaltReason::HoldingsDiffer { venue });
+            let trusted = known && (agrees || self.is_exit());
+            if !gauge.ask(Gate::Reconciled, None, AtLeast, trusted, holds(trusted)) {
+                return None;
+            }
         }
         let open = self.instrument.status == TradingStatus::Open;
         if !gauge.ask(Gate::MarketOpen, None, AtLeast, open, holds(open)) {

@@ -7,10 +7,10 @@
 mod check;
 mod limits;
 
-pub use check::{Denial, Near, Proposal, check, explain};
+pub use check::{Denial, Near, Proposal, check, explain, worst_price};
 pub use limits::{LimitUnits, Limits, RiskConfig};
 
-use crate::id::{InstrumentId, OrderId, StrategyId};
+use crate::id::{InstrumentId, OrderId, StrategyId, VenueId};
 use crate::number::{Money, Price, Qty};
 use crate::order::Side;
 use crate::time::{Nanos, SECOND_NS};
@@ -39,6 +39,10 @@ macro_rules! gates {
 gates! {
     /// No trading rules or no fee schedule in force for the instrument.
     Schedule, "schedule";
+    /// The venue's mode sends no orders.
+    Shadow, "shadow";
+    /// We do not know what the venue knows of our account, or it says that we hold something else.
+    Reconciled, "reconciled";
     /// The market is not open.
     MarketOpen, "market_open";
     /// Neither book nor quotes are live, or they are too old.
@@ -121,6 +125,23 @@ pub enum HaltReason {
         /// Of which order.
         order: OrderId,
     },
+    /// Nobody knows what happened to our account at a venue; ends with the venue's report. Stops exits too.
+    Unreconciled {
+        /// Which venue.
+        venue: VenueId,
+    },
+    /// A venue says that we hold something else than our fills add up to; ends when they agree, or when an operator
+    /// accepts the venue's word. Exits go on.
+    HoldingsDiffer {
+        /// Which venue.
+        venue: VenueId,
+    },
+    /// The daemon is about to end, or has; ends when it begins again.
+    Stopping,
+    /// Inputs wait too long before the core takes them; ends when it has caught up.
+    Backlog,
+    /// The tape, decided again, came out otherwise; ends with the session.
+    Verification,
 }
 
 impl HaltReason {
@@ -128,7 +149,14 @@ impl HaltReason {
     pub fn stops(self, strategy: StrategyId) -> bool {
         match self {
             HaltReason::DailyLoss { strategy: halted } => halted == strategy,
-            HaltReason::Operator | HaltReason::ClockDrift | HaltReason::IllegalMove { .. } => true,
+            HaltReason::Operator
+            | HaltReason::ClockDrift
+            | HaltReason::IllegalMove { .. }
+            | HaltReason::Stopping
+            | HaltReason::Backlog
+            | HaltReason::Verification => true,
+            // One venue's matter: see `Gate::Reconciled`.
+            HaltReason::Unreconciled { .. } | HaltReason::HoldingsDiffer { .. } => false,
         }
     }
 }

@@ -391,6 +391,7 @@ impl<S: Sink> Sequencer<S> {
                 price: p.price,
                 qty: p.qty,
                 tag: p.tag,
+                worst_price: risk::worst_price(&self.desk, &self.market, p),
             }),
             Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
                 cause,

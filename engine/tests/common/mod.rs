@@ -246,6 +246,7 @@ impl Rig {
             price: Price(price),
             qty: Qty(qty),
             tag: 0,
+            worst_price: None,
         };
         OrderId(self.derive(at, &Event::OrderDecided(decided)).0)
     }

@@ -136,6 +136,36 @@ pub(crate) fn facts() -> Vec<Event<'static>> {
             errors_per_million: 20,
         })),
         Event::ClockDrift(ClockDrift { drift_ms: -12 }),
+        Event::AccountLost(Box::new(AccountLost {
+            venue: "paper".into(),
+            why: "disconnected".into(),
+        })),
+        Event::AccountReport(Box::new(AccountReport {
+            venue: "paper".into(),
+            holdings: vec![Holding {
+                instrument: X,
+                qty: Qty(-3),
+            }],
+            cash: vec![CashHeld {
+                currency: "USD".into(),
+                total: Decimal::new(12_345, 2),
+            }],
+        })),
+        Event::ConnectionChanged(Box::new(ConnectionChanged {
+            venue: "paper".into(),
+            connection: "market".into(),
+            up: false,
+            why: "closed by the venue".into(),
+        })),
+        Event::FillReversed(FillReversed {
+            order: OrderId(7),
+            instrument: X,
+            fill_id: 9,
+            side: Side::Buy,
+            price: Price(100),
+            qty: Qty(3),
+            fee: Money(1),
+        }),
     ]
 }
 

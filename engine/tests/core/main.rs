@@ -19,6 +19,7 @@ mod order_states;
 mod paper_venue;
 mod parents;
 mod prediction_arb;
+mod real_venue;
 mod replay;
 mod risk_gates;
 mod signals;

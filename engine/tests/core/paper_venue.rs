@@ -540,6 +540,7 @@ fn stop_for(
         price: Price(trigger),
         qty: Qty(qty),
         tag: 0,
+        worst_price: None,
     };
     OrderId(rig.derive(at, &Event::OrderDecided(decided)).0)
 }

@@ -101,6 +101,7 @@ fn work(rig: &mut Rig, at: u64, strategy: StrategyId, order: &Proposal) -> Order
         price: order.price,
         qty: order.qty,
         tag: 0,
+        worst_price: None,
     };
     OrderId(rig.derive(at, &Event::OrderDecided(decided)).0)
 }

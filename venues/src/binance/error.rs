@@ -1,4 +1,6 @@
 //! What can be wrong with a message.
+use super::VENUE;
+use crate::gateway::{WireError, shortened};
 use onetape_engine::number::NumberError;
 
 /// A message that can't be used, and why. The texts name the field as the venue spells it.
@@ -77,6 +79,56 @@ impl DecodeError {
             value: short(value),
             why,
         }
+    }
+}
+
+/// The error of a market message as the gateway reports it; `symbol` where it is known.
+pub(super) fn wire(error: DecodeError, symbol: &str) -> WireError {
+    match error {
+        DecodeError::BadField {
+            field,
+            value,
+            expected,
+        } => WireError::BadField {
+            venue: VENUE,
+            message: format!("market message {symbol}"),
+            field,
+            value,
+            expected,
+        },
+        DecodeError::Number { field, value, why } => WireError::Number {
+            venue: VENUE,
+            symbol: symbol.to_owned(),
+            field,
+            value,
+            why,
+        },
+        other => malformed("market message", &other.to_string()),
+    }
+}
+
+/// Bytes that are not what `message` has to be.
+pub(super) fn malformed(message: &str, why: &str) -> WireError {
+    WireError::Malformed {
+        venue: VENUE,
+        message: message.to_owned(),
+        why: shortened(why),
+    }
+}
+
+/// A field out of its range.
+pub(super) fn bad_field(
+    message: &str,
+    field: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> WireError {
+    WireError::BadField {
+        venue: VENUE,
+        message: message.to_owned(),
+        field,
+        value: shortened(value),
+        expected,
     }
 }
 

@@ -1,0 +1,114 @@
+//! What the daemon is told beside the session: venues' addresses and symbols, where it listens, how it waits and stops.
+use crate::core::Wait;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The `[live]` and `[venues.*]` sections of a configuration. Keys never stand here: they come from the environment or
+/// from an env file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LiveConfig {
+    /// The daemon.
+    pub live: DaemonConfig,
+    /// By venue name.
+    pub venues: BTreeMap<String, VenueConfig>,
+}
+
+/// The `[live]` section.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DaemonConfig {
+    /// The first of the two switches that real money needs; the other is the environment's ONETAPE_LIVE=yes.
+    pub allow_live: bool,
+    /// What a frame survives before an order leaves.
+    pub durability: DurabilityMode,
+    /// What the core does while there is nothing to do.
+    pub wait: Wait,
+    /// A snapshot is written this often, in seconds; 0 for none.
+    pub snapshot_every_s: u64,
+    /// Snapshots that are kept.
+    pub snapshots_kept: usize,
+    /// Size of a journal segment in MiB, 1 to 1024.
+    pub segment_mib: u64,
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+    /// Addresses beyond this machine need this as well: that a proxy before it speaks TLS.
+    pub http_behind_tls_proxy: bool,
+    /// File of KEY=VALUE lines with keys; readable by its owner only.
+    pub env_file: Option<PathBuf>,
+    /// While this file exists the daemon is halted; beside the journal where it is not named.
+    pub halt_file: Option<PathBuf>,
+    /// What happens to resting orders when the daemon is asked to stop.
+    pub on_stop: OnStop,
+    /// Decides the tape again while it is written and halts on the first difference.
+    pub verify: bool,
+    /// Venue and journal are compared this often, in seconds.
+    pub reconcile_every_s: u64,
+    /// An order that a venue does not know is lost this long after it was sent, in milliseconds.
+    pub lost_after_ms: u64,
+}
+
+impl Default for DaemonConfig {
+    fn default() -> Self {
+        Self {
+            allow_live: false,
+            durability: DurabilityMode::Process,
+            wait: Wait::Park,
+            snapshot_every_s: 60,
+            snapshots_kept: 3,
+            segment_mib: 64,
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            http_behind_tls_proxy: false,
+            env_file: None,
+            halt_file: None,
+            on_stop: OnStop::Cancel,
+            verify: false,
+            reconcile_every_s: 60,
+            lost_after_ms: 6_000,
+        }
+    }
+}
+
+/// What a frame survives before an order leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DurabilityMode {
+    /// The death of the process.
+    #[default]
+    Process,
+    /// Power loss: an order leaves only once its frame is on the disk.
+    Power,
+}
+
+/// What happens to resting orders when the daemon is asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStop {
+    /// They are cancelled, and the daemon waits for it.
+    #[default]
+    Cancel,
+    /// They stay at the venues.
+    Keep,
+}
+
+/// A `[venues.NAME]` section.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VenueConfig {
+    /// The venue's symbols that go onto the tape.
+    pub symbols: Vec<String>,
+    /// Base addresses by name; those of the venue's mode where one is not named.
+    pub addresses: BTreeMap<String, String>,
+    /// Weight a second for orders and cancels; the venue's lowest tier where it is 0.
+    pub write_per_s: u32,
+    /// Weight a second for everything else; the venue's lowest tier where it is 0.
+    pub read_per_s: u32,
+    /// Nothing of a feed's content for this long makes it stale, in milliseconds; the venue's own default where it is 0.
+    pub silence_ms: u64,
+    /// Wallets whose trades go onto the tape (Polymarket).
+    pub leaders: Vec<String>,
+    /// Weather stations by code (NWS).
+    pub stations: Vec<String>,
+}

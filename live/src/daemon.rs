@@ -1,0 +1,734 @@
+//! The daemon: what `onetape run` and `onetape record` are.
+use crate::budget::{Allowance, Budget};
+use crate::config::{DurabilityMode, LiveConfig, OnStop, VenueConfig};
+use crate::control::Control;
+use crate::core::{self, CoreError, CoreStatus};
+use crate::env_file::{EnvError, Environment};
+use crate::gateway::Gateway;
+use crate::http::Api;
+use crate::http_client::HttpClient;
+use crate::inputs::Inputs;
+use crate::lease::{Lease, LeaseError};
+use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
+use crate::replica::{Replica, Window};
+use crate::venues::{self, Venue};
+use onetape_backtest::{JournalSink, recover};
+use onetape_engine::event::{
+    Event, InstrumentDefined, OperatorAction, OperatorCommand, SessionStart,
+};
+use onetape_engine::id::InstrumentId;
+use onetape_engine::market::Market;
+use onetape_engine::order::Order;
+use onetape_engine::sequencer::{Sequencer, StepError};
+use onetape_engine::session::{SessionConfig, VenueMode};
+use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
+use onetape_journal::{Durability, Options, Writer};
+use onetape_venues::exchange::ExchangeClock;
+use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How long the daemon waits for venues to confirm that orders are taken back.
+const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What to run.
+pub struct RunOptions {
+    /// The journal, new or to be continued.
+    pub journal: PathBuf,
+    /// Strategies, limits, modes.
+    pub session: SessionConfig,
+    /// Venues, and how the daemon behaves.
+    pub live: LiveConfig,
+    /// The daemon's clock: the wall's, or that of a local exchange.
+    pub clock: ExchangeClock,
+    /// Feeds only: no strategy, no key, no order.
+    pub record_only: bool,
+}
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration can't be run.
+    #[error("{0}")]
+    Config(String),
+    /// Keys.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// Another daemon has an account.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] onetape_journal::Error),
+    /// The journal's frames.
+    #[error(transparent)]
+    Tape(#[from] onetape_backtest::Error),
+    /// A venue can't be used.
+    #[error("{venue}: {why}")]
+    Venue {
+        /// Which.
+        venue: String,
+        /// Why.
+        why: String,
+    },
+    /// The core stopped.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A step before the core's loop.
+    #[error(transparent)]
+    Step(#[from] StepError<onetape_journal::Error>),
+    /// A part of the operating system.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A part of the daemon died.
+    #[error("{0} ended: {1}")]
+    Part(&'static str, String),
+}
+
+/// How the daemon ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The last frame.
+    pub last_sequence: u64,
+    /// Orders that still rest at venues.
+    pub open_orders: usize,
+}
+
+/// Runs until it is told to stop.
+///
+/// `said` is told, line by line, how far it is.
+///
+/// # Errors
+/// [`DaemonError`].
+pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, DaemonError> {
+    let environment = check(options)?;
+    let venues = open_venues(options, &environment)?;
+    let _leases = leases(options, &venues)?;
+    let mut sequencer = open_tape(options, said)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("gateways")
+        .enable_all()
+        .build()
+        .map_err(|source| DaemonError::System {
+            what: "could not start the gateways' threads".to_owned(),
+            source,
+        })?;
+    runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    let started = OperatorCommand {
+        action: OperatorAction::Start,
+        note: "the daemon begins".to_owned(),
+    };
+    step(&mut sequencer, options.clock, &Event::OperatorCommand(Box::new(started)))?;
+    Running::start(options, &environment, venues, sequencer, runtime, said)?.until_stopped(said)
+}
+
+/// Everything that can be wrong before anything is opened.
+fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
+    let config = |why: String| Err(DaemonError::Config(why));
+    let (live, modes) = (&options.live.live, &options.session.modes);
+    for venue in options.live.venues.keys() {
+        if !venues::NAMES.contains(&venue.as_str()) {
+            let known = venues::NAMES.join(", ");
+            return config(format!("venue '{venue}' is not known: it must be one of {known}"));
+        }
+    }
+    for (venue, mode) in modes {
+        if mode.is_real() && !options.live.venues.contains_key(venue) {
+            return config(format!(
+                "modes.{venue} is {} and there is no [venues.{venue}] section",
+                mode.name()
+            ));
+        }
+    }
+    let real_money = modes.values().any(|mode| *mode == VenueMode::Live);
+    let demo = modes.values().any(|mode| *mode == VenueMode::Demo);
+    if real_money && demo {
+        return config("venues in mode live and in mode demo can't share one session".to_owned());
+    }
+    if real_money {
+        let second = std::env::var("ONETAPE_LIVE").is_ok_and(|value| value == "yes");
+        if !live.allow_live || !second {
+            return config(
+                "mode live needs two switches: allow_live = true in [live], and ONETAPE_LIVE=yes in the environment"
+                    .to_owned(),
+            );
+        }
+    }
+    let strict = real_money || demo;
+    let environment = Environment::read(live.env_file.as_deref(), strict)?;
+    let token = environment.get(&["ONETAPE_API_TOKEN", "AT_BEARER_TOKEN"]);
+    if !live.http.ip().is_loopback() && (token.is_none() || !live.http_behind_tls_proxy) {
+        return config(format!(
+            "http = \"{}\" can be reached from other machines: it needs ONETAPE_API_TOKEN and http_behind_tls_proxy = true",
+            live.http
+        ));
+    }
+    if !(1..=1_024).contains(&live.segment_mib) {
+        return config(format!("segment_mib is {}: it must be 1 to 1024", live.segment_mib));
+    }
+    Ok(environment)
+}
+
+/// The venues of the configuration, with their addresses and keys.
+fn open_venues(
+    options: &RunOptions,
+    environment: &Environment,
+) -> Result<Vec<Venue>, DaemonError> {
+    let open = |(name, config): (&String, &VenueConfig)| {
+        let mode = options.session.mode(name);
+        let mode = if options.record_only { VenueMode::Shadow } else { mode };
+        Venue::open(name, config, mode, environment)
+    };
+    options.live.venues.iter().map(open).collect()
+}
+
+/// One daemon an account.
+fn leases(options: &RunOptions, venues: &[Venue]) -> Result<Vec<Lease>, DaemonError> {
+    let real = venues.iter().filter(|v| options.session.mode(v.name()).is_real());
+    let take = |venue: &Venue| Ok(Lease::take(venue.name(), &venue.account_name())?);
+    real.map(take).collect()
+}
+
+/// The journal and the state that it leads to; a new one gets its session.
+fn open_tape(
+    options: &RunOptions,
+    said: &mut dyn FnMut(&str),
+) -> Result<Sequencer<JournalSink>, DaemonError> {
+    let live = &options.live.live;
+    let journal_options = Options {
+        segment_bytes: live.segment_mib << 20,
+        durability: match live.durability {
+            DurabilityMode::Process => Durability::Process,
+            DurabilityMode::Power => Durability::Group,
+        },
+        ..Options::default()
+    };
+    let journal = &options.journal;
+    let exists = journal.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if !exists {
+        let writer = Writer::create(journal, journal_options)?;
+        let mut sequencer = Sequencer::new(JournalSink::new(writer));
+        begin_session(options, &mut sequencer)?;
+        said(&format!("a new tape at {}", journal.display()));
+        return Ok(sequencer);
+    }
+    let (writer, recovery) = Writer::open(journal, journal_options)?;
+    tracing::info!(?recovery, "journal opened");
+    let recovered = recover::recover(journal)?;
+    if recovered.ended() {
+        return Err(DaemonError::Config(format!(
+            "the session on {} has ended: name a new directory",
+            journal.display()
+        )));
+    }
+    let folded = recovered.folded;
+    let mut sequencer = recover::finish_cut_step(recovered, writer, journal)?;
+    if !sequencer.desk().has_session() {
+        // Facts were put there before: instruments, pairs, wallets.
+        begin_session(options, &mut sequencer)?;
+    } else if *sequencer.desk().config() != session(options) {
+        return Err(DaemonError::Config(format!(
+            "{} was begun with another configuration ('onetape info {}' shows it): run that one, or name a new directory",
+            journal.display(),
+            journal.display()
+        )));
+    }
+    said(&format!(
+        "{} recovered: {} frames, {folded} of them folded, {} orders at work",
+        journal.display(),
+        sequencer.next_sequence().0.saturating_sub(1),
+        sequencer.desk().orders().len()
+    ));
+    Ok(sequencer)
+}
+
+fn session(options: &RunOptions) -> SessionConfig {
+    if options.record_only {
+        SessionConfig {
+            strategies: Vec::new(),
+            modes: BTreeMap::new(),
+            ..options.session.clone()
+        }
+    } else {
+        options.session.clone()
+    }
+}
+
+fn begin_session(
+    options: &RunOptions,
+    sequencer: &mut Sequencer<JournalSink>,
+) -> Result<(), DaemonError> {
+    let start = SessionStart {
+        engine_version: ENGINE_VERSION.to_owned(),
+        logic_hash: LOGIC_HASH.to_owned(),
+        config: session(options),
+    };
+    step(sequencer, options.clock, &Event::SessionStart(Box::new(start)))
+}
+
+fn step(
+    sequencer: &mut Sequencer<JournalSink>,
+    clock: ExchangeClock,
+    event: &Event<'_>,
+) -> Result<(), DaemonError> {
+    let mut payload = Vec::new();
+    event.encode(&mut payload);
+    Ok(sequencer.step(clock.now(), event.kind().number(), &payload)?)
+}
+
+/// Puts the configured symbols onto the tape as their venues list them, and what changed about those that are there.
+async fn list(
+    options: &RunOptions,
+    venues: &[Venue],
+    sequencer: &mut Sequencer<JournalSink>,
+    said: &mut dyn FnMut(&str),
+) -> Result<(), DaemonError> {
+    for venue in venues {
+        let http = http_client(venue)?;
+        let mut listings = venue.listings()?;
+        for symbol in venue.symbols() {
+            let known = find(sequencer.market(), venue.name(), symbol);
+            let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
+            let now = options.clock.now();
+            let mut answers = Vec::new();
+            for request in listings.requests(symbol, now) {
+                let answer = http.send(request).await;
+                answers.push(answer.ok_or_else(|| DaemonError::Venue {
+                    venue: venue.name().to_owned(),
+                    why: format!("no answer about '{symbol}': is the address right, and the venue up?"),
+                })?);
+            }
+            let responses: Vec<_> = answers.iter().map(|answer| answer.response()).collect();
+            let listing = listings.read(symbol, id, &responses, now);
+            let listing = listing.map_err(|e| DaemonError::Venue {
+                venue: venue.name().to_owned(),
+                why: e.to_string(),
+            })?;
+            for event in news(sequencer.market(), known, &listing, now) {
+                step(sequencer, options.clock, &event)?;
+            }
+        }
+        said(&format!("{}: {} symbols", venue.name(), venue.symbols().len()));
+    }
+    Ok(())
+}
+
+fn find(market: &Market, venue: &str, symbol: &str) -> Option<InstrumentId> {
+    let mut instruments = market.instruments().iter();
+    let found = instruments.find(|i| i.definition.venue == venue && i.definition.symbol == symbol);
+    found.map(|instrument| instrument.id())
+}
+
+/// What a listing tells that the tape does not.
+fn news(
+    market: &Market,
+    known: Option<InstrumentId>,
+    listing: &Listing,
+    now: onetape_engine::time::Nanos,
+) -> Vec<Event<'static>> {
+    let mut events = Vec::new();
+    let instrument = known.and_then(|id| market.instrument(id).ok());
+    if instrument.is_none() {
+        events.push(Event::InstrumentDefined(Box::new(listing.definition.clone())));
+    }
+    let same_rules = |rules: &onetape_engine::event::TradingRules| {
+        let as_listed = onetape_engine::event::TradingRules {
+            effective_from: rules.effective_from,
+            ..listing.rules.clone()
+        };
+        *rules == as_listed
+    };
+    if !instrument.and_then(|i| i.rules_at(now)).is_some_and(same_rules) {
+        events.push(Event::TradingRules(listing.rules.clone()));
+    }
+    if let Some(fees) = &listing.fees {
+        let same = instrument.and_then(|i| i.fees_at(now)).is_some_and(|known| {
+            let as_listed = onetape_engine::event::FeeSchedule {
+                effective_from: known.effective_from,
+                ..fees.clone()
+            };
+            *known == as_listed
+        });
+        if !same {
+            events.push(Event::FeeSchedule(Box::new(fees.clone())));
+        }
+    }
+    let status = instrument.map(|i| i.status).unwrap_or_default();
+    if status != listing.status.status {
+        events.push(Event::MarketStatus(listing.status));
+    }
+    // Facts of contracts are repeated at each start: the tape's own word may come from somebody else.
+    if let Some(terms) = &listing.terms {
+        events.push(Event::ContractTerms(Box::new(terms.clone())));
+    }
+    if let Some(text) = &listing.rules_text {
+        events.push(Event::RulesText(Box::new(text.clone())));
+    }
+    events
+}
+
+fn http_client(venue: &Venue) -> Result<HttpClient, DaemonError> {
+    HttpClient::new(venue.addresses().clone()).map_err(|why| DaemonError::Venue {
+        venue: venue.name().to_owned(),
+        why,
+    })
+}
+
+type Thread = (&'static str, JoinHandle<Result<(), String>>);
+
+/// A daemon at work.
+struct Running {
+    runtime: tokio::runtime::Runtime,
+    core: JoinHandle<Result<Sequencer<JournalSink>, CoreError>>,
+    core_status: Arc<CoreStatus>,
+    threads: Vec<Thread>,
+    inputs: Inputs,
+    window: Window,
+    /// Ends order paths, replica and control.
+    stop: Arc<AtomicBool>,
+    /// Ends the core: last, when nobody has an input any more.
+    stop_core: Arc<AtomicBool>,
+    /// Somebody asked for the end.
+    asked: Arc<AtomicBool>,
+    on_stop: OnStop,
+}
+
+impl Running {
+    fn start(
+        options: &RunOptions,
+        environment: &Environment,
+        venues: Vec<Venue>,
+        sequencer: Sequencer<JournalSink>,
+        runtime: tokio::runtime::Runtime,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<Self, DaemonError> {
+        let live = &options.live.live;
+        let (inputs, queue) = Inputs::new(options.clock);
+        let (stop, stop_core) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let asked = Arc::new(AtomicBool::new(false));
+        let core_status = Arc::new(CoreStatus::default());
+        let window = Window::default();
+        let mut threads = Vec::new();
+        let definitions: Vec<InstrumentDefined> = sequencer
+            .market()
+            .instruments()
+            .iter()
+            .map(|instrument| instrument.definition.clone())
+            .collect();
+        let before = Before {
+            market: sequencer.market().clone(),
+            orders: sequencer.desk().orders().iter().copied().collect(),
+            first_own: sequencer.next_sequence().0,
+        };
+
+        let mut paths = BTreeMap::new();
+        let mut feeds = Vec::new();
+        for venue in &venues {
+            let instruments = instruments_of(&definitions, venue.name());
+            let mut account = None;
+            if options.session.mode(venue.name()).is_real() && !options.record_only {
+                let (facts, told) = mpsc::unbounded_channel();
+                let status = Arc::new(OrderPathStatus::default());
+                paths.insert(venue.name().to_owned(), status.clone());
+                let path = OrderPathThread {
+                    journal: options.journal.clone(),
+                    http: http_client(venue)?,
+                    inputs: inputs.clone(),
+                    stop: stop.clone(),
+                    options: order_path_options(options),
+                    allowance: venue.allowance(),
+                };
+                let wire = venue.orders(&definitions)?;
+                threads.push(path.spawn(venue.name(), wire, told, status, &before)?);
+                account = Some(facts);
+            }
+            for feed in venue.feeds(&instruments, &definitions, account.is_some())? {
+                feeds.push(Gateway {
+                    venue: venue.name().to_owned(),
+                    feed,
+                    sockets: venue.addresses().clone(),
+                    http: http_client(venue)?,
+                    inputs: inputs.clone(),
+                    account: account.clone(),
+                });
+            }
+        }
+
+        let snapshot_every = (live.snapshot_every_s > 0).then(|| Duration::from_secs(live.snapshot_every_s));
+        let replica = Replica::new(&options.journal, window.clone(), snapshot_every, live.snapshots_kept);
+        threads.push(spawn("replica", {
+            let stop = stop.clone();
+            move || replica.run(&stop)
+        })?);
+        let halt_file = live.halt_file.as_deref();
+        let control = Control::new(&options.journal, halt_file, inputs.clone(), window.clone(), asked.clone());
+        let control = control.map_err(|source| DaemonError::System {
+            what: "could not open the control socket".to_owned(),
+            source,
+        })?;
+        if control.is_halted_by_file() {
+            said("halted: the halt file is there");
+        }
+        threads.push(spawn("control", move || {
+            control.run();
+            Ok(())
+        })?);
+
+        let core = std::thread::Builder::new().name("core".to_owned()).spawn({
+            let (clock, wait) = (options.clock, live.wait);
+            let (stop, status) = (stop_core.clone(), core_status.clone());
+            move || core::run(sequencer, &queue, clock, wait, &stop, &status)
+        });
+        let core = core.map_err(|source| DaemonError::System {
+            what: "could not start the core's thread".to_owned(),
+            source,
+        })?;
+
+        let token = environment.get(&["ONETAPE_API_TOKEN", "AT_BEARER_TOKEN"]);
+        let api = Api::new(
+            core_status.clone(),
+            window.clone(),
+            paths,
+            inputs.clone(),
+            token.cloned(),
+            &definitions,
+            intent_keys(&options.journal)?,
+        );
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(live.http));
+        let listener = listener.map_err(|source| DaemonError::System {
+            what: format!("http = \"{}\" in [live]: could not listen there", live.http),
+            source,
+        })?;
+        let address = listener.local_addr().unwrap_or(live.http);
+        runtime.spawn(async move {
+            if let Err(error) = axum::serve(listener, api.router()).await {
+                tracing::error!(%error, "http ended");
+            }
+        });
+        for gateway in feeds {
+            runtime.spawn(gateway.run());
+        }
+        said(&format!("http://{address} (healthz, readyz, metrics)"));
+        said("ready");
+        Ok(Self {
+            runtime,
+            core,
+            core_status,
+            threads,
+            inputs,
+            window,
+            stop,
+            stop_core,
+            asked,
+            on_stop: live.on_stop,
+        })
+    }
+
+    fn until_stopped(self, said: &mut dyn FnMut(&str)) -> Result<Ended, DaemonError> {
+        self.listen_for_signals();
+        let part = loop {
+            if self.asked.load(Ordering::Acquire) {
+                break None;
+            }
+            if self.core.is_finished() {
+                break Some(("the core", String::new()));
+            }
+            if let Some((name, _)) = self.threads.iter().find(|(_, thread)| thread.is_finished()) {
+                break Some((*name, String::new()));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        };
+        if part.is_none() {
+            said("stopping");
+            self.take_orders_back();
+        }
+        self.asked.store(true, Ordering::Release);
+        self.stop.store(true, Ordering::Release);
+        let mut failed = None;
+        // The gateways end first: nothing new comes in; then the order paths, which still report; then the core.
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        let (replica, others): (Vec<_>, Vec<_>) =
+            self.threads.into_iter().partition(|(name, _)| *name == "replica");
+        for (name, thread) in others {
+            if let Some(why) = join(thread) {
+                failed.get_or_insert(DaemonError::Part(name, why));
+            }
+        }
+        drop(self.inputs);
+        self.stop_core.store(true, Ordering::Release);
+        let sequencer = match self.core.join() {
+            Ok(ended) => ended?,
+            Err(_) => return Err(DaemonError::Part("the core", "it panicked".to_owned())),
+        };
+        for (name, thread) in replica {
+            if let Some(why) = join(thread) {
+                failed.get_or_insert(DaemonError::Part(name, why));
+            }
+        }
+        let open_orders = sequencer.desk().orders().len();
+        let last_sequence = sequencer.into_sink().close()?;
+        let _ = self.core_status;
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(Ended {
+                last_sequence,
+                open_orders,
+            }),
+        }
+    }
+
+    fn listen_for_signals(&self) {
+        let asked = self.asked.clone();
+        self.runtime.spawn(async move {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut terminate), Ok(mut interrupt)) =
+                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            asked.store(true, Ordering::Release);
+        });
+    }
+
+    /// Halts new risk, and takes resting orders back where that is asked for.
+    fn take_orders_back(&self) {
+        let cancel = self.on_stop == OnStop::Cancel;
+        let stop = OperatorCommand {
+            action: OperatorAction::Stop { cancel },
+            note: "the daemon ends".to_owned(),
+        };
+        self.inputs.event(&Event::OperatorCommand(Box::new(stop)));
+        let began = Instant::now();
+        let asked_at = self.core_status.next_sequence.load(Ordering::Acquire);
+        while cancel && began.elapsed() < CANCEL_WITHIN {
+            std::thread::sleep(LOOK_EVERY);
+            let shown = self.window.look();
+            if shown.sequence > asked_at && shown.open_orders == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// The state that the journal had led to when the daemon started.
+struct Before {
+    market: Market,
+    orders: Vec<Order>,
+    first_own: u64,
+}
+
+/// What an order path's thread is made of.
+struct OrderPathThread {
+    journal: PathBuf,
+    http: HttpClient,
+    inputs: Inputs,
+    stop: Arc<AtomicBool>,
+    options: OrderPathOptions,
+    allowance: Allowance,
+}
+
+impl OrderPathThread {
+    fn spawn(
+        self,
+        venue: &str,
+        wire: Box<dyn onetape_venues::gateway::OrderWire>,
+        told: mpsc::UnboundedReceiver<AccountFact>,
+        status: Arc<OrderPathStatus>,
+        before: &Before,
+    ) -> Result<Thread, DaemonError> {
+        let (venue, market, orders) = (venue.to_owned(), before.market.clone(), before.orders.clone());
+        let first_own = before.first_own;
+        spawn("an order path", move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| e.to_string())?;
+            let start = OrderPathStart {
+                venue: &venue,
+                journal: &self.journal,
+                market: &market,
+                orders: &orders,
+                first_own,
+            };
+            let budget = Budget::new(self.allowance, Instant::now());
+            let path = OrderPath::new(
+                &start, wire, self.http, budget, self.inputs, told, self.options, status,
+            );
+            let path = path.map_err(|e| e.to_string())?;
+            let local = tokio::task::LocalSet::new();
+            let ran = runtime.block_on(local.run_until(path.run(&self.stop)));
+            ran.map_err(|e| e.to_string())
+        })
+    }
+}
+
+fn order_path_options(options: &RunOptions) -> OrderPathOptions {
+    let live = &options.live.live;
+    OrderPathOptions {
+        lost_after: Duration::from_millis(live.lost_after_ms),
+        reconcile_every: Duration::from_secs(live.reconcile_every_s.max(1)),
+        only_durable: live.durability == DurabilityMode::Power,
+        eager: live.wait != core::Wait::Park,
+    }
+}
+
+fn spawn(
+    name: &'static str,
+    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> Result<Thread, DaemonError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    let thread = thread.map_err(|source| DaemonError::System {
+        what: format!("could not start the thread of {name}"),
+        source,
+    })?;
+    Ok((name, thread))
+}
+
+/// Why a thread ended, where it did not end well.
+fn join(thread: JoinHandle<Result<(), String>>) -> Option<String> {
+    match thread.join() {
+        Ok(Ok(())) => None,
+        Ok(Err(why)) => Some(why),
+        Err(_) => Some("it panicked".to_owned()),
+    }
+}
+
+fn instruments_of(definitions: &[InstrumentDefined], venue: &str) -> Instruments {
+    let of = definitions.iter().filter(|definition| definition.venue == venue);
+    Instruments::new(of.map(|definition| Listed {
+        instrument: definition.instrument,
+        symbol: definition.symbol.clone(),
+        decimals: definition.decimals,
+    }))
+}
+
+/// The keys of all intents on a tape: none of them is ever taken again.
+fn intent_keys(journal: &Path) -> Result<BTreeSet<String>, DaemonError> {
+    let mut reader = onetape_journal::Reader::open(journal)?;
+    let mut keys = BTreeSet::new();
+    let received = onetape_engine::event::Kind::IntentReceived.number();
+    while let Some(frame) = reader.next()? {
+        if frame.tag.kind() == received
+            && let Ok(Event::IntentReceived(intent)) = Event::decode(received, frame.payload)
+        {
+            keys.insert(intent.key.clone());
+        }
+    }
+    Ok(keys)
+}

@@ -1,0 +1,192 @@
+//! Connects a feed: socket, backoff, requests beside it. What it means is the feed's matter.
+use crate::http_client::HttpClient;
+use crate::inputs::Inputs;
+use futures_util::{SinkExt, StreamExt};
+use onetape_engine::event::{ConnectionChanged, Event};
+use onetape_venues::gateway::{AccountFact, Feed, Outbox, Response, shortened};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(250);
+const BACKOFF_SLOWEST: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_millis(250);
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// A message larger than this ends the connection.
+const MESSAGE_MAX: usize = 64 << 20;
+
+/// Where a feed's facts go.
+pub struct Gateway {
+    /// The venue's name.
+    pub venue: String,
+    /// The protocol.
+    pub feed: Box<dyn Feed>,
+    /// Base addresses of sockets by name.
+    pub sockets: BTreeMap<String, String>,
+    /// For requests beside the socket.
+    pub http: HttpClient,
+    /// Inputs of the core.
+    pub inputs: Inputs,
+    /// Facts about our account, for the venue's order path where there is one.
+    pub account: Option<mpsc::UnboundedSender<AccountFact>>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Why(String),
+    #[error("the core has ended")]
+    CoreGone,
+}
+
+impl From<tokio_tungstenite::tungstenite::Error> for Ended {
+    fn from(error: tokio_tungstenite::tungstenite::Error) -> Self {
+        Ended::Why(shortened(&error.to_string()))
+    }
+}
+
+impl Gateway {
+    /// Keeps the feed connected until the core is gone.
+    pub async fn run(mut self) {
+        let mut backoff = BACKOFF_FIRST;
+        let mut out = Outbox::default();
+        loop {
+            let mut was_up = false;
+            let ended = self.connected(&mut out, &mut was_up).await;
+            let Err(Ended::Why(why)) = ended else {
+                return;
+            };
+            out.clear();
+            self.feed.closed(self.inputs.now(), &mut out);
+            if was_up {
+                backoff = BACKOFF_FIRST;
+                tracing::warn!(feed = self.feed.name(), why, "connection lost");
+                self.say(false, &why);
+            } else {
+                tracing::warn!(feed = self.feed.name(), why, "no connection");
+            }
+            if !self.deliver(&mut out) {
+                return;
+            }
+            // Between half and all of it, so that many clients do not come back together.
+            let half = backoff / 2;
+            let jitter = half.mul_f64(f64::from(self.inputs.now().0 as u32 % 1_000) / 1_000.0);
+            tokio::time::sleep(half + jitter).await;
+            backoff = (backoff * 2).min(BACKOFF_SLOWEST);
+        }
+    }
+
+    async fn connected(&mut self, out: &mut Outbox, was_up: &mut bool) -> Result<(), Ended> {
+        let handshake = self.feed.handshake(self.inputs.now());
+        let handshake = handshake.map_err(|e| Ended::Why(e.to_string()))?;
+        let Some(base) = self.sockets.get(handshake.base) else {
+            return Err(Ended::Why(format!(
+                "no address is configured for '{}'",
+                handshake.base
+            )));
+        };
+        let mut request = format!("{base}{}", handshake.target).into_client_request()?;
+        for (name, value) in &handshake.headers {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let value = HeaderValue::from_str(value);
+            let (Ok(name), Ok(value)) = (name, value) else {
+                return Err(Ended::Why("a header can't be sent".to_owned()));
+            };
+            request.headers_mut().insert(name, value);
+        }
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MESSAGE_MAX))
+            .max_frame_size(Some(MESSAGE_MAX));
+        let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
+        let connecting = tokio::time::timeout(CONNECT_WITHIN, connecting).await;
+        let (socket, _) =
+            connecting.map_err(|_| Ended::Why("the venue does not answer".to_owned()))??;
+        *was_up = true;
+        tracing::info!(feed = self.feed.name(), "connected");
+        self.say(true, "");
+        let (mut sink, mut stream) = socket.split();
+        let mut requests = JoinSet::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        out.clear();
+        self.feed.opened(self.inputs.now(), out);
+        loop {
+            for message in out.messages() {
+                sink.send(Message::text(message.clone())).await?;
+            }
+            for (tag, request) in out.requests().iter().cloned() {
+                let http = self.http.clone();
+                requests.spawn(async move { (tag, http.send(request).await) });
+            }
+            let reconnect = out.wants_reconnect().map(str::to_owned);
+            if !self.deliver(out) {
+                return Err(Ended::CoreGone);
+            }
+            if let Some(why) = reconnect {
+                return Err(Ended::Why(why));
+            }
+            let read = tokio::select! {
+                message = stream.next() => match message {
+                    None => return Err(Ended::Why("closed by the venue".to_owned())),
+                    Some(Err(error)) => return Err(error.into()),
+                    Some(Ok(Message::Text(text))) => {
+                        self.feed.message(text.as_bytes(), self.inputs.now(), out)
+                    }
+                    Some(Ok(Message::Binary(bytes))) => {
+                        self.feed.message(&bytes, self.inputs.now(), out)
+                    }
+                    Some(Ok(Message::Close(frame))) => {
+                        let why = frame.map_or(String::new(), |f| format!(": {}", f.reason));
+                        return Err(Ended::Why(format!("closed by the venue{}", shortened(&why))));
+                    }
+                    Some(Ok(_)) => Ok(()),
+                },
+                Some(answered) = requests.join_next() => match answered {
+                    Ok((tag, answer)) => {
+                        let answer = answer.as_ref().map(crate::http_client::Answer::response);
+                        let response: Option<&Response<'_>> = answer.as_ref();
+                        self.feed.response(tag, response, self.inputs.now(), out)
+                    }
+                    Err(_) => Ok(()),
+                },
+                _ = tick.tick() => {
+                    self.feed.tick(self.inputs.now(), out);
+                    Ok(())
+                }
+            };
+            if let Err(error) = read {
+                tracing::warn!(feed = self.feed.name(), %error, "not understood");
+            }
+        }
+    }
+
+    /// Hands on what the feed had; false when the core is gone.
+    fn deliver(&self, out: &mut Outbox) -> bool {
+        let alive = self.inputs.outbox(self.inputs.now(), out);
+        if let Some(account) = &self.account {
+            for fact in out.account_facts() {
+                // The order path ends with the daemon only.
+                let _ = account.send(fact.clone());
+            }
+        }
+        out.clear();
+        alive
+    }
+
+    fn say(&self, up: bool, why: &str) {
+        let changed = ConnectionChanged {
+            venue: self.venue.clone(),
+            connection: self.feed.name().to_owned(),
+            up,
+            why: why.to_owned(),
+        };
+        self.inputs
+            .event(&Event::ConnectionChanged(Box::new(changed)));
+    }
+}

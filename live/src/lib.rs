@@ -1,0 +1,14 @@
+//! The daemon: gateways feed the sequencer, the order path reads its journal, and whatever dies is found out.
+#![forbid(unsafe_code)]
+
+pub mod budget;
+pub mod client_id;
+pub mod config;
+pub mod core;
+pub mod env_file;
+pub mod gateway;
+pub mod http_client;
+pub mod inputs;
+pub mod order_path;
+pub mod replica;
+pub mod tracker;

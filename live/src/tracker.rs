@@ -1,0 +1,969 @@
+//! What became of our orders at one venue: the venue's facts, in whatever order they come, as reports for the tape.
+//!
+//! Fills are facts, orders' states are hints: a final state waits here until the fills that it implies have come, a fill
+//! that was told twice is told once, and an order is lost only when the venue has proved, late enough, that it never had
+//! it. Pure: time comes in.
+use crate::client_id::ClientIdScheme;
+use onetape_engine::event::{
+    Event, ExecutionReport, FeeSchedule, Fill, FillReversed, OrderDecided, VenueReason,
+};
+use onetape_engine::fees::OrderFees;
+use onetape_engine::id::{InstrumentId, OrderId, Sequence};
+use onetape_engine::number::{Decimals, Money, Price, Qty};
+use onetape_engine::order::{Order, OrderState, Side};
+use onetape_engine::time::Nanos;
+use onetape_venues::gateway::{
+    AccountFact, CancelAnswer, FillFact, KnownOrder, NewOrder, OrderFact, OrderKey, PlaceAnswer,
+};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Facts about orders that nobody knows yet: a fill can come before the answer that names its order.
+const UNMATCHED_MAX: usize = 1_024;
+/// Fills whose ids are kept; the journal's own memory of fills is as long.
+const FILLS_MAX: usize = 65_536;
+/// Final orders that late facts can still be about.
+const ENDED_MAX: usize = 4_096;
+/// The first look-up after something unclear, and the longest time between two.
+const LOOKUP_FIRST: Duration = Duration::from_millis(200);
+const LOOKUP_SLOWEST: Duration = Duration::from_secs(10);
+
+/// What the tracker needs to know of an instrument.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Decimals of its mantissas.
+    pub decimals: Decimals,
+    /// Fees for fills of which the venue does not say what they cost.
+    pub fees: Option<FeeSchedule>,
+}
+
+/// An order at the venue.
+#[derive(Clone, Debug)]
+struct Tracked {
+    instrument: InstrumentId,
+    decided: OrderDecided,
+    decided_at: Nanos,
+    client_id: String,
+    venue_id: Option<String>,
+    /// As last reported.
+    state: OrderState,
+    filled: Qty,
+    fees: OrderFees,
+    /// A final state that the venue told, and how much was filled by then: reported once that much has come.
+    ending: Option<(OrderState, Option<Qty>, Option<VenueReason>)>,
+    wants_cancel: bool,
+    /// Since when nobody can have sent it any more.
+    sent_at: Instant,
+    absent_since: Option<Instant>,
+    lookup_at: Option<Instant>,
+    lookup_after: Duration,
+}
+
+impl Tracked {
+    fn new_order(&self, id: OrderId) -> NewOrder<'_> {
+        NewOrder {
+            order: id,
+            client_id: &self.client_id,
+            instrument: self.instrument,
+            side: self.decided.side,
+            order_type: self.decided.order_type,
+            time_in_force: self.decided.time_in_force,
+            price: self.decided.price,
+            worst_price: self.decided.worst_price.unwrap_or(self.decided.price),
+            qty: self.decided.qty,
+            decided_at: self.decided_at,
+        }
+    }
+
+    fn look_up_soon(&mut self, now: Instant) {
+        self.lookup_after = LOOKUP_FIRST;
+        let at = now + self.lookup_after;
+        self.lookup_at = Some(self.lookup_at.map_or(at, |known| known.min(at)));
+    }
+}
+
+/// A fill that is on the tape.
+#[derive(Clone, Copy, Debug)]
+pub struct Booked {
+    /// Of which order.
+    pub order: OrderId,
+    /// Bought or sold.
+    pub side: Side,
+    /// Price.
+    pub price: Price,
+    /// Quantity.
+    pub qty: Qty,
+    /// What it cost.
+    pub fee: Money,
+}
+
+/// The orders of one venue.
+#[derive(Debug)]
+pub struct Tracker {
+    ids: ClientIdScheme,
+    lost_after: Duration,
+    orders: BTreeMap<OrderId, Tracked>,
+    ended: VecDeque<OrderId>,
+    by_venue_id: HashMap<String, OrderId>,
+    terms: BTreeMap<InstrumentId, Terms>,
+    /// By instrument and the fill's number on the tape.
+    fills: HashMap<(InstrumentId, u64), Booked>,
+    fill_order: VecDeque<(InstrumentId, u64)>,
+    unmatched: VecDeque<AccountFact>,
+    /// Counts what changed anything: two equal numbers with a question between them mean a quiet answer.
+    activity: u64,
+    reports: Vec<Event<'static>>,
+}
+
+impl Tracker {
+    /// Without orders. An order that the venue does not know is lost after `lost_after`.
+    pub fn new(ids: ClientIdScheme, lost_after: Duration) -> Self {
+        Self {
+            ids,
+            lost_after,
+            orders: BTreeMap::new(),
+            ended: VecDeque::new(),
+            by_venue_id: HashMap::new(),
+            terms: BTreeMap::new(),
+            fills: HashMap::new(),
+            fill_order: VecDeque::new(),
+            unmatched: VecDeque::new(),
+            activity: 0,
+            reports: Vec::new(),
+        }
+    }
+
+    /// An instrument's decimals and fees from now on.
+    pub fn set_terms(&mut self, instrument: InstrumentId, terms: Terms) {
+        self.terms.insert(instrument, terms);
+    }
+
+    /// An instrument's fees from now on.
+    pub fn set_fees(&mut self, instrument: InstrumentId, fees: FeeSchedule) {
+        if let Some(terms) = self.terms.get_mut(&instrument) {
+            terms.fees = Some(fees);
+        }
+    }
+
+    /// Whether no report waits to be taken.
+    pub const fn has_nothing_to_report(&self) -> bool {
+        self.reports.is_empty()
+    }
+
+    /// Reports that belong on the tape, in order; each is given once.
+    pub fn take_reports(&mut self) -> Vec<Event<'static>> {
+        core::mem::take(&mut self.reports)
+    }
+
+    /// Counts what changed anything.
+    pub const fn activity(&self) -> u64 {
+        self.activity
+    }
+
+    /// Takes over an order that was at work when the process before this one ended: nobody knows what became of it.
+    pub fn adopt(&mut self, order: &Order, now: Instant) {
+        let decided = OrderDecided {
+            cause: Sequence(0),
+            strategy: order.strategy,
+            instrument: order.instrument,
+            side: order.side,
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            price: order.price,
+            qty: order.qty,
+            tag: order.tag,
+            worst_price: None,
+        };
+        self.add(order.id, &decided, order.decided_at, now);
+        if let Some(tracked) = self.orders.get_mut(&order.id) {
+            (tracked.state, tracked.filled) = (order.state, order.filled);
+            (tracked.fees, tracked.wants_cancel) = (order.fees, order.cancelling);
+        }
+        self.report(order.id, OrderState::Unknown, None, None);
+        if let Some(tracked) = self.orders.get_mut(&order.id) {
+            tracked.lookup_at = Some(now);
+        }
+    }
+
+    /// A fill that is on the tape already.
+    pub fn knows_fill(&mut self, instrument: InstrumentId, number: u64, booked: Booked) {
+        self.remember((instrument, number), booked);
+    }
+
+    /// An order was decided; returns it as it is to be sent.
+    pub fn decided(
+        &mut self,
+        id: OrderId,
+        decided: &OrderDecided,
+        at: Nanos,
+        now: Instant,
+    ) -> Option<NewOrder<'_>> {
+        self.add(id, decided, at, now);
+        self.orders.get(&id).map(|tracked| tracked.new_order(id))
+    }
+
+    fn add(&mut self, id: OrderId, decided: &OrderDecided, at: Nanos, now: Instant) {
+        self.activity += 1;
+        let tracked = Tracked {
+            instrument: decided.instrument,
+            decided: *decided,
+            decided_at: at,
+            client_id: self.ids.client_id(id),
+            venue_id: None,
+            state: OrderState::Decided,
+            filled: Qty(0),
+            fees: OrderFees::default(),
+            ending: None,
+            wants_cancel: false,
+            sent_at: now,
+            absent_since: None,
+            lookup_at: None,
+            lookup_after: LOOKUP_FIRST,
+        };
+        self.orders.insert(id, tracked);
+    }
+
+    /// The order goes to the socket now.
+    pub fn sent(&mut self, id: OrderId, now: Instant) {
+        if let Some(tracked) = self.orders.get_mut(&id) {
+            tracked.sent_at = now;
+        }
+        self.report(id, OrderState::Sent, None, None);
+    }
+
+    /// The venue has no such order: nothing was sent.
+    pub fn refused(&mut self, id: OrderId) {
+        self.report(id, OrderState::Rejected, None, Some(VenueReason::Rules));
+    }
+
+    /// What came of sending it.
+    pub fn answered(&mut self, id: OrderId, answer: PlaceAnswer, now: Instant) {
+        self.activity += 1;
+        match answer {
+            PlaceAnswer::Accepted { venue_id, facts } => {
+                self.name(id, venue_id, now);
+                let known = self.state(id);
+                if matches!(
+                    known,
+                    Some(OrderState::Decided | OrderState::Sent | OrderState::Unknown)
+                ) {
+                    self.report(id, OrderState::Acked, None, None);
+                }
+                for fact in facts {
+                    self.fact(fact, now);
+                }
+            }
+            PlaceAnswer::Rejected { .. } => {
+                self.report(id, OrderState::Rejected, None, Some(VenueReason::Other));
+            }
+            // The venue did not take it for now, and it is not sent again: whoever wanted it decides anew.
+            PlaceAnswer::Busy { .. } => {
+                self.report(id, OrderState::Rejected, None, Some(VenueReason::Other));
+            }
+            PlaceAnswer::Duplicate | PlaceAnswer::Unknown { .. } => {
+                self.report(id, OrderState::Unknown, None, None);
+                self.look_up(id, now);
+            }
+        }
+    }
+
+    /// The tape wants it cancelled; whether there is something to cancel at the venue by now.
+    pub fn wants_cancel(&mut self, id: OrderId) -> bool {
+        let Some(tracked) = self.orders.get_mut(&id) else {
+            return false;
+        };
+        tracked.wants_cancel = true;
+        matches!(
+            tracked.state,
+            OrderState::Acked | OrderState::PartiallyFilled
+        )
+    }
+
+    /// Orders that the tape wants cancelled and that the venue has by now.
+    pub fn to_cancel(&self) -> Vec<OrderId> {
+        let due = |tracked: &Tracked| {
+            tracked.wants_cancel
+                && tracked.ending.is_none()
+                && matches!(
+                    tracked.state,
+                    OrderState::Acked | OrderState::PartiallyFilled
+                )
+        };
+        let due = self.orders.iter().filter(|(_, tracked)| due(tracked));
+        due.map(|(id, _)| *id).collect()
+    }
+
+    /// What came of cancelling it. True where the cancel should be tried again.
+    pub fn cancel_answered(&mut self, id: OrderId, answer: CancelAnswer, now: Instant) -> bool {
+        self.activity += 1;
+        match answer {
+            CancelAnswer::Cancelled(facts) => {
+                for fact in facts {
+                    self.fact(fact, now);
+                }
+                // How much was filled before it was cancelled is for the look-up to say.
+                self.look_up(id, now);
+                false
+            }
+            CancelAnswer::Accepted | CancelAnswer::Gone => {
+                self.look_up(id, now);
+                false
+            }
+            CancelAnswer::Unknown { .. } | CancelAnswer::Busy { .. } => {
+                self.look_up(id, now);
+                true
+            }
+        }
+    }
+
+    /// Takes a fact about the account.
+    pub fn fact(&mut self, fact: AccountFact, now: Instant) {
+        match &fact {
+            AccountFact::Order(order) => match self.find(&order.key) {
+                Some(id) => {
+                    let order = order.clone();
+                    self.order_fact(id, &order, now);
+                }
+                None => self.keep_unmatched(fact),
+            },
+            AccountFact::Fill(fill) => match self.find(&fill.key) {
+                Some(id) => {
+                    let fill = fill.clone();
+                    self.fill_fact(id, &fill, now);
+                }
+                None => self.keep_unmatched(fact),
+            },
+            AccountFact::FillReversed {
+                instrument,
+                fill_id,
+            } => {
+                self.reverse(*instrument, fill_number(fill_id));
+            }
+            AccountFact::Balance(_) | AccountFact::Holding(_) | AccountFact::Resync => {}
+        }
+    }
+
+    fn order_fact(&mut self, id: OrderId, fact: &OrderFact, now: Instant) {
+        self.activity += 1;
+        if let Some(venue_id) = &fact.key.venue_id {
+            self.name(id, venue_id.clone(), now);
+        }
+        let Some(tracked) = self.orders.get_mut(&id) else {
+            return;
+        };
+        tracked.absent_since = None;
+        if tracked.state.is_final() {
+            return;
+        }
+        let behind = fact.filled.is_some_and(|filled| filled > tracked.filled);
+        match fact.state {
+            OrderState::Acked | OrderState::PartiallyFilled => {
+                if matches!(
+                    tracked.state,
+                    OrderState::Decided | OrderState::Sent | OrderState::Unknown
+                ) {
+                    self.report(id, OrderState::Acked, None, None);
+                }
+            }
+            OrderState::Filled => tracked.ending = Some((OrderState::Filled, None, None)),
+            state @ (OrderState::Cancelled | OrderState::Expired | OrderState::Rejected) => {
+                let reason = match state {
+                    OrderState::Cancelled if tracked.wants_cancel => VenueReason::Requested,
+                    OrderState::Expired => VenueReason::NoLiquidity,
+                    _ => VenueReason::Other,
+                };
+                tracked.ending = Some((state, fact.filled, Some(reason)));
+            }
+            _ => {}
+        }
+        self.end_if_complete(id);
+        let open = self.orders.get_mut(&id).filter(|t| !t.state.is_final());
+        if let Some(tracked) = open
+            && (behind || tracked.ending.is_some())
+        {
+            tracked.look_up_soon(now);
+        }
+    }
+
+    fn fill_fact(&mut self, id: OrderId, fact: &FillFact, now: Instant) {
+        let key = (fact.instrument, fill_number(&fact.fill_id));
+        if self.fills.contains_key(&key) {
+            return;
+        }
+        self.activity += 1;
+        if let Some(venue_id) = &fact.key.venue_id {
+            self.name(id, venue_id.clone(), now);
+        }
+        let fee = self.fee(id, fact);
+        let Some(tracked) = self.orders.get_mut(&id) else {
+            return;
+        };
+        tracked.absent_since = None;
+        let filled = Qty(tracked.filled.0.saturating_add(fact.qty.0));
+        tracked.filled = filled;
+        let state = if filled >= tracked.decided.qty {
+            OrderState::Filled
+        } else {
+            OrderState::PartiallyFilled
+        };
+        let booked = Booked {
+            order: id,
+            side: fact.side,
+            price: fact.price,
+            qty: fact.qty,
+            fee,
+        };
+        self.remember(key, booked);
+        let fill = Fill {
+            fill_id: key.1,
+            price: fact.price,
+            qty: fact.qty,
+            fee,
+            liquidity: fact.liquidity,
+        };
+        self.report(id, state, Some(fill), None);
+        self.end_if_complete(id);
+    }
+
+    /// What the fill cost: the venue's word, or the schedule's.
+    fn fee(&mut self, id: OrderId, fact: &FillFact) -> Money {
+        if let Some(fee) = fact.fee.and_then(|fee| Money::from_decimal(fee).ok()) {
+            return fee;
+        }
+        let (Some(tracked), Some(terms)) =
+            (self.orders.get_mut(&id), self.terms.get(&fact.instrument))
+        else {
+            return Money::ZERO;
+        };
+        let Some(schedule) = &terms.fees else {
+            return Money::ZERO;
+        };
+        let (d, so_far) = (terms.decimals, &tracked.fees);
+        match schedule.charge(so_far, d, fact.side, fact.liquidity, fact.price, fact.qty) {
+            Ok((fee, fees)) => {
+                tracked.fees = fees;
+                fee
+            }
+            Err(_) => Money::ZERO,
+        }
+    }
+
+    fn reverse(&mut self, instrument: InstrumentId, fill_id: u64) {
+        let Some(booked) = self.fills.get(&(instrument, fill_id)).copied() else {
+            return;
+        };
+        self.activity += 1;
+        self.reports.push(Event::FillReversed(FillReversed {
+            order: booked.order,
+            instrument,
+            fill_id,
+            side: booked.side,
+            price: booked.price,
+            qty: booked.qty,
+            fee: booked.fee,
+        }));
+    }
+
+    /// Reports a final state once the fills that it implies are here.
+    fn end_if_complete(&mut self, id: OrderId) {
+        let Some(tracked) = self.orders.get(&id) else {
+            return;
+        };
+        let Some((state, filled, reason)) = tracked.ending else {
+            return;
+        };
+        // `Filled` comes with the last fill; what the venue does not number is complete as it stands.
+        let complete =
+            state != OrderState::Filled && filled.is_some_and(|filled| tracked.filled >= filled);
+        if complete && !tracked.state.is_final() {
+            self.report(id, state, None, reason);
+        }
+    }
+
+    /// What a look-up came out as: its facts were given before. `known` is false where the venue has proved that it never
+    /// had the order; an error is `None`.
+    pub fn looked_up(&mut self, id: OrderId, known: Option<bool>, now: Instant) {
+        let lost_after = self.lost_after;
+        let Some(tracked) = self.orders.get_mut(&id) else {
+            return;
+        };
+        tracked.lookup_at = None;
+        match known {
+            Some(true) => {
+                tracked.absent_since = None;
+                // A cancelled order whose fills the look-up listed in full ends as it stands.
+                if let Some((state, None, reason)) = tracked.ending
+                    && state != OrderState::Filled
+                {
+                    tracked.ending = Some((state, Some(tracked.filled), reason));
+                }
+                self.end_if_complete(id);
+            }
+            Some(false) => {
+                let since = *tracked.absent_since.get_or_insert(now);
+                // Twice, and late enough that a request under way must have arrived.
+                let proved = now > since && now.duration_since(tracked.sent_at) >= lost_after;
+                if proved && tracked.filled.0 == 0 {
+                    self.report(id, OrderState::Rejected, None, Some(VenueReason::Lost));
+                }
+            }
+            None => {}
+        }
+        if let Some(tracked) = self.orders.get_mut(&id)
+            && (tracked.state == OrderState::Unknown || tracked.ending.is_some())
+            && !tracked.state.is_final()
+        {
+            tracked.lookup_at = Some(now + tracked.lookup_after);
+            tracked.lookup_after = (tracked.lookup_after * 2).min(LOOKUP_SLOWEST);
+        }
+    }
+
+    /// Everything at work is to be looked up now: what happened meanwhile is not known.
+    pub fn look_up_everything(&mut self, now: Instant) {
+        for tracked in self.orders.values_mut().filter(|t| !t.state.is_final()) {
+            tracked.lookup_at = Some(now);
+            tracked.lookup_after = LOOKUP_FIRST;
+        }
+    }
+
+    /// Orders whose look-up is due.
+    pub fn to_look_up(&self, now: Instant) -> Vec<OrderId> {
+        let due = |tracked: &Tracked| {
+            !tracked.state.is_final() && tracked.lookup_at.is_some_and(|at| at <= now)
+        };
+        let due = self.orders.iter().filter(|(_, tracked)| due(tracked));
+        due.map(|(id, _)| *id).collect()
+    }
+
+    /// A look-up is under way: none is due before its answer, or before it must have failed.
+    pub fn looking_up(&mut self, id: OrderId, now: Instant) {
+        if let Some(tracked) = self.orders.get_mut(&id) {
+            tracked.lookup_at = Some(now + LOOKUP_SLOWEST);
+        }
+    }
+
+    /// Whether nothing is unclear: no order between sending and answer, none unknown, none that waits for its fills or a
+    /// look-up.
+    pub fn is_clear(&self) -> bool {
+        self.orders.values().all(|tracked| {
+            tracked.state.is_final()
+                || (matches!(
+                    tracked.state,
+                    OrderState::Acked | OrderState::PartiallyFilled
+                ) && tracked.ending.is_none()
+                    && tracked.lookup_at.is_none())
+        })
+    }
+
+    /// An order as the venue may know it.
+    pub fn known(&self, id: OrderId) -> Option<KnownOrder<'_>> {
+        let tracked = self.orders.get(&id)?;
+        Some(KnownOrder {
+            order: tracked.new_order(id),
+            venue_id: tracked.venue_id.as_deref(),
+        })
+    }
+
+    /// How an order stands.
+    pub fn state(&self, id: OrderId) -> Option<OrderState> {
+        self.orders.get(&id).map(|tracked| tracked.state)
+    }
+
+    /// Orders at work by their venue or client ids that no frame of this journal explains: ours by name, unknown by fact.
+    pub fn is_orphan(&self, key: &OrderKey) -> bool {
+        let ours = key.client_id.as_deref().and_then(|id| self.ids.order(id));
+        ours.is_some_and(|id| !self.orders.contains_key(&id))
+    }
+
+    fn find(&self, key: &OrderKey) -> Option<OrderId> {
+        let by_client = key.client_id.as_deref().and_then(|id| self.ids.order(id));
+        by_client
+            .filter(|id| self.orders.contains_key(id))
+            .or_else(|| self.by_venue_id.get(key.venue_id.as_deref()?).copied())
+    }
+
+    /// The venue's id of an order; what waited for it is taken.
+    fn name(&mut self, id: OrderId, venue_id: String, now: Instant) {
+        let Some(tracked) = self.orders.get_mut(&id) else {
+            return;
+        };
+        if tracked.venue_id.is_some() || venue_id.is_empty() {
+            return;
+        }
+        tracked.venue_id = Some(venue_id.clone());
+        self.by_venue_id.insert(venue_id.clone(), id);
+        let of = |fact: &AccountFact| match fact {
+            AccountFact::Order(order) => order.key.venue_id.as_deref() == Some(&venue_id),
+            AccountFact::Fill(fill) => fill.key.venue_id.as_deref() == Some(&venue_id),
+            _ => false,
+        };
+        let waiting = core::mem::take(&mut self.unmatched);
+        let (ours, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(of);
+        self.unmatched = others.into();
+        for fact in ours {
+            self.fact(fact, now);
+        }
+    }
+
+    fn keep_unmatched(&mut self, fact: AccountFact) {
+        if self.unmatched.len() == UNMATCHED_MAX {
+            self.unmatched.pop_front();
+        }
+        self.unmatched.push_back(fact);
+    }
+
+    fn remember(&mut self, key: (InstrumentId, u64), booked: Booked) {
+        if self.fills.insert(key, booked).is_none() {
+            self.fill_order.push_back(key);
+        }
+        if self.fill_order.len() > FILLS_MAX
+            && let Some(oldest) = self.fill_order.pop_front()
+        {
+            self.fills.remove(&oldest);
+        }
+    }
+
+    fn look_up(&mut self, id: OrderId, now: Instant) {
+        if let Some(tracked) = self.orders.get_mut(&id) {
+            tracked.look_up_soon(now);
+        }
+    }
+
+    /// Reports a new state where the table of legal moves has it.
+    fn report(
+        &mut self,
+        id: OrderId,
+        state: OrderState,
+        fill: Option<Fill>,
+        reason: Option<VenueReason>,
+    ) {
+        let Some(tracked) = self.orders.get_mut(&id) else {
+            return;
+        };
+        let late_fill = tracked.state.is_final() && fill.is_some();
+        if !late_fill && !tracked.state.can_become(state) {
+            return;
+        }
+        if !late_fill {
+            tracked.state = state;
+        }
+        self.reports.push(Event::ExecutionReport(ExecutionReport {
+            cause: Sequence(0),
+            order: id,
+            instrument: tracked.instrument,
+            state,
+            fill,
+            reason,
+        }));
+        if state.is_final() && !late_fill {
+            tracked.lookup_at = None;
+            self.ended.push_back(id);
+            if self.ended.len() > ENDED_MAX
+                && let Some(oldest) = self.ended.pop_front()
+                && let Some(tracked) = self.orders.remove(&oldest)
+                && let Some(venue_id) = tracked.venue_id
+            {
+                self.by_venue_id.remove(&venue_id);
+            }
+        }
+    }
+}
+
+/// A number for a venue's fill id: its own where it is one, else the first 63 bits of its BLAKE3.
+pub fn fill_number(fill_id: &str) -> u64 {
+    match fill_id.parse::<u64>() {
+        Ok(number) if !fill_id.starts_with('+') => number,
+        _ => {
+            let hash = blake3::hash(fill_id.as_bytes());
+            let first = hash.as_bytes().first_chunk::<8>().copied();
+            u64::from_le_bytes(first.unwrap_or_default()) >> 1
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onetape_engine::event::Liquidity;
+    use onetape_engine::id::StrategyId;
+    use onetape_engine::order::{OrderType, TimeInForce};
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
+    const X: InstrumentId = InstrumentId(0);
+    const LOST_AFTER: Duration = Duration::from_secs(6);
+
+    struct Rig {
+        tracker: Tracker,
+        now: Instant,
+        ids: ClientIdScheme,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let ids = ClientIdScheme::new(1 << 96);
+            let tracker = Tracker::new(ids.clone(), LOST_AFTER);
+            let now = Instant::now();
+            Self { tracker, now, ids }
+        }
+
+        fn after(&mut self, ms: u64) -> Instant {
+            self.now += Duration::from_millis(ms);
+            self.now
+        }
+
+        fn send(&mut self, id: u64, qty: i64) -> OrderId {
+            let decided = OrderDecided {
+                cause: Sequence(1),
+                strategy: StrategyId(0),
+                instrument: X,
+                side: Side::Buy,
+                order_type: OrderType::Limit,
+                time_in_force: TimeInForce::GoodTillCancel,
+                price: Price(100),
+                qty: Qty(qty),
+                tag: 0,
+                worst_price: None,
+            };
+            let id = OrderId(id);
+            self.tracker.decided(id, &decided, Nanos(0), self.now);
+            self.tracker.sent(id, self.now);
+            id
+        }
+
+        fn key(&self, id: OrderId) -> OrderKey {
+            OrderKey {
+                client_id: Some(self.ids.client_id(id)),
+                venue_id: Some(format!("v{}", id.0)),
+            }
+        }
+
+        fn venue_key(id: OrderId) -> OrderKey {
+            OrderKey {
+                client_id: None,
+                venue_id: Some(format!("v{}", id.0)),
+            }
+        }
+
+        fn order(&mut self, key: OrderKey, state: OrderState, filled: Option<i64>) {
+            let fact = OrderFact {
+                key,
+                instrument: X,
+                state,
+                filled: filled.map(Qty),
+                why: String::new(),
+            };
+            self.tracker.fact(AccountFact::Order(fact), self.now);
+        }
+
+        fn fill(&mut self, key: OrderKey, fill_id: &str, qty: i64) {
+            let fact = fill_fact(key, fill_id, qty);
+            self.tracker.fact(AccountFact::Fill(fact), self.now);
+        }
+
+        fn states(&mut self) -> Vec<(OrderState, i64)> {
+            let state = |event| match event {
+                Event::ExecutionReport(r) => (r.state, r.fill.map_or(0, |f: Fill| f.qty.0)),
+                other => panic!("{other:?}"),
+            };
+            self.tracker.take_reports().into_iter().map(state).collect()
+        }
+    }
+
+    fn fill_fact(key: OrderKey, fill_id: &str, qty: i64) -> FillFact {
+        FillFact {
+            key,
+            instrument: X,
+            fill_id: fill_id.to_owned(),
+            side: Side::Buy,
+            price: Price(100),
+            qty: Qty(qty),
+            fee: Some(Decimal::new(5, 2)),
+            liquidity: Liquidity::Taker,
+            at: Nanos(0),
+            is_final: true,
+        }
+    }
+
+    fn accepted(id: OrderId) -> PlaceAnswer {
+        PlaceAnswer::Accepted {
+            venue_id: format!("v{}", id.0),
+            facts: Vec::new(),
+        }
+    }
+
+    use OrderState::{Acked, Cancelled, Filled, PartiallyFilled, Rejected, Sent, Unknown};
+
+    #[test]
+    fn a_fill_that_comes_before_the_answer_and_twice_counts_once() {
+        let mut rig = Rig::new();
+        let id = rig.send(7, 10);
+        rig.fill(Rig::venue_key(id), "f1", 4);
+        assert_eq!(rig.states(), [(Sent, 0)], "nobody knows the venue's id yet");
+        rig.tracker.answered(id, accepted(id), rig.now);
+        rig.fill(rig.key(id), "f1", 4);
+        rig.fill(rig.key(id), "f2", 6);
+        // The acknowledgement is overtaken by the fill that waited for the name: it says nothing new.
+        assert_eq!(rig.states(), [(PartiallyFilled, 4), (Filled, 6)]);
+    }
+
+    #[test]
+    fn a_cancel_that_is_told_before_its_fills_waits_for_them() {
+        let mut rig = Rig::new();
+        let id = rig.send(7, 10);
+        rig.tracker.answered(id, accepted(id), rig.now);
+        rig.order(rig.key(id), Cancelled, Some(4));
+        assert_eq!(rig.states(), [(Sent, 0), (Acked, 0)]);
+        assert!(!rig.tracker.is_clear());
+        let now = rig.after(200);
+        assert_eq!(rig.tracker.to_look_up(now), [id]);
+        rig.fill(rig.key(id), "f1", 4);
+        assert_eq!(rig.states(), [(PartiallyFilled, 4), (Cancelled, 0)]);
+        assert!(rig.tracker.is_clear());
+    }
+
+    #[test]
+    fn a_time_out_that_was_accepted_ends_as_the_venue_says() {
+        let mut rig = Rig::new();
+        let id = rig.send(7, 10);
+        let unknown = PlaceAnswer::Unknown {
+            why: "time-out".to_owned(),
+        };
+        rig.tracker.answered(id, unknown, rig.now);
+        assert_eq!(rig.states(), [(Sent, 0), (Unknown, 0)]);
+        rig.fill(rig.key(id), "f1", 4);
+        rig.order(rig.key(id), PartiallyFilled, Some(4));
+        rig.tracker.looked_up(id, Some(true), rig.now);
+        assert_eq!(rig.states(), [(PartiallyFilled, 4)]);
+        assert!(rig.tracker.is_clear());
+    }
+
+    #[test]
+    fn an_order_is_lost_only_when_its_absence_is_seen_twice_and_late_enough() {
+        let mut rig = Rig::new();
+        let id = rig.send(7, 10);
+        let unknown = PlaceAnswer::Unknown {
+            why: "time-out".to_owned(),
+        };
+        rig.tracker.answered(id, unknown, rig.now);
+        rig.states();
+        for ms in [200, 400, 800, 1_600] {
+            let now = rig.after(ms);
+            assert_eq!(rig.tracker.to_look_up(now), [id], "after {ms} ms");
+            rig.tracker.looked_up(id, Some(false), now);
+            assert!(rig.states().is_empty());
+        }
+        // A failed look-up proves nothing.
+        let now = rig.after(3_200);
+        rig.tracker.looked_up(id, None, now);
+        assert!(rig.states().is_empty());
+        let now = rig.after(6_400);
+        rig.tracker.looked_up(id, Some(false), now);
+        assert_eq!(rig.states(), [(Rejected, 0)]);
+    }
+
+    #[test]
+    fn an_order_from_before_a_crash_is_looked_up_and_never_sent_again() {
+        let mut rig = Rig::new();
+        let order = Order {
+            id: OrderId(7),
+            strategy: StrategyId(0),
+            instrument: X,
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price: Price(100),
+            qty: Qty(10),
+            filled: Qty(4),
+            state: PartiallyFilled,
+            decided_at: Nanos(0),
+            cancelling: false,
+            tag: 0,
+            fees: OrderFees::default(),
+        };
+        rig.tracker.adopt(&order, rig.now);
+        let booked = Booked {
+            order: order.id,
+            side: Side::Buy,
+            price: Price(100),
+            qty: Qty(4),
+            fee: Money(0),
+        };
+        rig.tracker.knows_fill(X, fill_number("f1"), booked);
+        assert_eq!(rig.tracker.to_look_up(rig.now), [order.id]);
+        rig.fill(rig.key(order.id), "f1", 4);
+        rig.fill(rig.key(order.id), "f2", 6);
+        assert_eq!(rig.states(), [(Unknown, 0), (Filled, 6)]);
+    }
+
+    #[test]
+    fn a_fill_that_is_taken_back_is_told_with_what_it_cost() {
+        let mut rig = Rig::new();
+        let id = rig.send(7, 10);
+        rig.tracker.answered(id, accepted(id), rig.now);
+        rig.fill(rig.key(id), "0xab", 10);
+        rig.states();
+        let reversed = AccountFact::FillReversed {
+            instrument: X,
+            fill_id: "0xab".to_owned(),
+        };
+        rig.tracker.fact(reversed, rig.now);
+        let reports = rig.tracker.take_reports();
+        let [Event::FillReversed(back)] = reports.as_slice() else {
+            panic!("{reports:?}");
+        };
+        assert_eq!(
+            (back.qty, back.fee),
+            (Qty(10), Money(50_000_000_000_000_000))
+        );
+        assert_eq!(back.fill_id, fill_number("0xab"));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone_and_what_is_ours_without_a_frame_is_an_orphan() {
+        let mut rig = Rig::new();
+        let foreign = OrderKey {
+            client_id: Some("web_1".to_owned()),
+            venue_id: None,
+        };
+        rig.order(foreign.clone(), Acked, None);
+        assert!(rig.states().is_empty());
+        assert!(!rig.tracker.is_orphan(&foreign));
+        assert!(rig.tracker.is_orphan(&rig.key(OrderId(99))));
+    }
+
+    proptest! {
+        /// Whatever the order in which facts come, and however often: the reports are legal moves, fills add up, and in
+        /// the end the order stands as at the venue.
+        #[test]
+        fn facts_in_any_order_lead_to_the_same_end(
+            order in proptest::collection::vec(0usize..6, 0..40),
+            answered_at in 0usize..40,
+        ) {
+            let mut rig = Rig::new();
+            let id = rig.send(7, 10);
+            let mut state = OrderState::Decided;
+            let mut sum = 0;
+            let everything = [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5];
+            for (n, which) in order.iter().chain(&everything).enumerate() {
+                if n == answered_at.min(order.len()) {
+                    rig.tracker.answered(id, accepted(id), rig.now);
+                }
+                match which {
+                    0 => rig.fill(Rig::venue_key(id), "f1", 3),
+                    1 => rig.fill(rig.key(id), "f2", 4),
+                    2 => rig.order(rig.key(id), Acked, Some(0)),
+                    3 => rig.order(rig.key(id), PartiallyFilled, Some(3)),
+                    4 => rig.order(Rig::venue_key(id), Cancelled, Some(7)),
+                    _ => rig.tracker.looked_up(id, Some(true), rig.now),
+                }
+                for (next, filled) in rig.states() {
+                    prop_assert!(state.can_become(next), "{state:?} -> {next:?}");
+                    state = next;
+                    sum += filled;
+                }
+            }
+            prop_assert_eq!((state, sum), (Cancelled, 7));
+        }
+    }
+}
