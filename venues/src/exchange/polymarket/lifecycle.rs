@@ -129,7 +129,7 @@ fn learn(face: &Face, kind: Kind, payload: &[u8]) {
         Ok(Event::LeaderTrade(trade)) => {
             let row = face
                 .exchange
-                .with(|truth| super::requests::leader_row(truth, &trade));
+                .with(|truth| super::data::leader_row(truth, &trade));
             if let Some(row) = row {
                 let message =
                     json!({ "topic": "activity", "type": "trades", "payload": row }).to_string();

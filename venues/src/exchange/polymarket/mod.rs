@@ -7,7 +7,11 @@
 //! A FAK buy takes the shares that its dollars buy at the limit; the venue itself may give more where its book is better.
 //! A fill is a trade that is MATCHED at once, MINED and CONFIRMED a little later, or FAILED, when the truth takes it back.
 //! Every token is a market of its own; the other outcome of it has an id and no book.
+mod account;
+mod data;
 mod lifecycle;
+mod markets;
+mod orders;
 mod requests;
 mod sockets;
 mod wire;
@@ -166,26 +170,26 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
     });
     lifecycle::spawn(&face);
     Router::new()
-        .route("/order", post(requests::place).delete(requests::cancel))
-        .route("/orders", delete(requests::cancel_many))
-        .route("/cancel-all", delete(requests::cancel_everything))
-        .route("/cancel-market-orders", delete(requests::cancel_market))
-        .route("/data/order/{id}", get(requests::order))
-        .route("/data/orders", get(requests::orders))
-        .route("/data/trades", get(requests::trades))
-        .route("/balance-allowance", get(requests::balance))
-        .route("/v1/heartbeats", post(requests::heartbeat))
-        .route("/book", get(requests::book))
-        .route("/clob-markets/{condition}", get(requests::clob_market))
-        .route("/markets-by-token/{token}", get(requests::market_by_token))
-        .route("/version", get(requests::version))
-        .route("/time", get(requests::time))
-        .route("/markets", get(requests::gamma_markets))
-        .route("/trades", get(requests::data_trades))
-        .route("/positions", get(requests::data_positions))
+        .route("/order", post(orders::place).delete(orders::cancel))
+        .route("/orders", delete(orders::cancel_many))
+        .route("/cancel-all", delete(orders::cancel_everything))
+        .route("/cancel-market-orders", delete(orders::cancel_market))
+        .route("/data/order/{id}", get(account::order))
+        .route("/data/orders", get(account::orders))
+        .route("/data/trades", get(account::trades))
+        .route("/balance-allowance", get(account::balance))
+        .route("/v1/heartbeats", post(account::heartbeat))
+        .route("/book", get(markets::book))
+        .route("/clob-markets/{condition}", get(markets::clob_market))
+        .route("/markets-by-token/{token}", get(markets::market_by_token))
+        .route("/version", get(markets::version))
+        .route("/time", get(markets::time))
+        .route("/markets", get(markets::gamma))
+        .route("/trades", get(data::trades))
+        .route("/positions", get(data::positions))
         .route("/ws/market", get(sockets::market))
         .route("/ws/user", get(sockets::user))
-        .route("/", get(sockets::stream).post(requests::rpc))
+        .route("/", get(sockets::stream).post(data::rpc))
         .with_state(face)
         .layer(axum::middleware::from_fn_with_state(
             (exchange, VENUE),
