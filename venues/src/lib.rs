@@ -6,11 +6,23 @@
 
 pub mod binance;
 #[cfg(feature = "live")]
+pub mod eodhd;
+#[cfg(feature = "live")]
 pub mod exchange;
+#[cfg(feature = "live")]
+pub mod fx;
 pub mod gateway;
+#[cfg(feature = "live")]
+pub mod ib;
 #[cfg(feature = "live")]
 pub mod kalshi;
 #[cfg(feature = "live")]
 pub mod polygon;
 #[cfg(feature = "live")]
 pub mod polymarket;
+#[cfg(feature = "live")]
+pub mod telegram;
+#[cfg(feature = "live")]
+pub mod upbit;
+#[cfg(feature = "live")]
+pub mod weather;

@@ -70,11 +70,17 @@ impl Request {
     }
 }
 
-/// Method and path only: queries, headers and bodies can hold keys and signatures.
+/// Method and path only: queries, headers and bodies can hold keys and signatures. A segment of the path with a colon is
+/// left out as well: that is where a Telegram bot's token stands.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.target.split('?').next().unwrap_or_default();
-        write!(f, "{} {}:{}", self.method.name(), self.base, path)
+        write!(f, "{} {}:", self.method.name(), self.base)?;
+        for segment in path.split('/').skip(1) {
+            f.write_str(if segment.contains(':') { "/..." } else { "/" })?;
+            f.write_str(if segment.contains(':') { "" } else { segment })?;
+        }
+        Ok(())
     }
 }
 

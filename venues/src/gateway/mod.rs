@@ -6,11 +6,15 @@
 mod account;
 mod error;
 mod feed;
+#[cfg(feature = "live")]
+pub(crate) mod fields;
 mod http;
 mod instruments;
 mod listing;
 mod order;
 mod outbox;
+#[cfg(feature = "live")]
+mod poll;
 
 pub use account::{AccountFact, Balance, FillFact, Holding, OrderFact, OrderKey};
 pub use error::{WireError, shortened};
@@ -20,3 +24,5 @@ pub use instruments::{Instruments, Listed};
 pub use listing::{Listing, Listings};
 pub use order::{CancelAnswer, KnownOrder, NewOrder, OrderWire, PlaceAnswer, Query, Refusal};
 pub use outbox::Outbox;
+#[cfg(feature = "live")]
+pub use poll::{Pace, Poll};

@@ -86,6 +86,8 @@ pub struct KalshiFeed {
     subscriptions: Vec<Subscription>,
     next_id: u64,
     connected: bool,
+    /// The tape knows that nothing is kept fresh.
+    told_down: bool,
     levels: Vec<Level>,
 }
 
@@ -115,6 +117,7 @@ impl KalshiFeed {
             subscriptions: channels.into_iter().map(Subscription::new).collect(),
             next_id: 1,
             connected: false,
+            told_down: false,
             levels: Vec::new(),
             config,
         }
@@ -190,7 +193,7 @@ impl KalshiFeed {
         let stale = || FeedCondition::Stale(StaleReason::Disconnected);
         for market in &mut self.markets {
             match content {
-                Content::Book => market.lose(stale(), None, out),
+                Content::Book => market.lose(stale(), out),
                 Content::Quotes => {
                     market.quoted = None;
                     market.feed_state(content, stale(), out);
@@ -214,25 +217,33 @@ impl KalshiFeed {
         out.send(channels::update(id, sid, "get_snapshot", &markets));
     }
 
-    /// Books are not to be used, and those that the venue keeps are asked for.
+    /// Books are not to be used, and those that the venue keeps are asked for. One that waits already is not asked for
+    /// again at once: the answer to that would be the next gap.
     fn lose(&mut self, places: &[usize], reason: &StaleReason, now: Nanos, out: &mut Outbox) {
-        for place in places {
-            let condition = FeedCondition::Stale(reason.clone());
-            self.markets[*place].lose(condition, Some(now), out);
+        let mut asked = Vec::new();
+        for &place in places {
+            let market = &mut self.markets[place];
+            if matches!(market.trust, Trust::Waiting { .. }) {
+                market.new_book();
+                continue;
+            }
+            market.lose(FeedCondition::Stale(reason.clone()), out);
+            if market.is_kept() {
+                market.await_snapshot(now);
+                asked.push(place);
+            }
         }
-        let mut kept = places.to_vec();
-        kept.retain(|place| self.markets[*place].is_kept());
-        self.ask_snapshots(&kept, out);
+        self.ask_snapshots(&asked, out);
     }
 
     /// A market that was not judged for silence is from now on: what it waits for is asked for.
     fn judge(&mut self, place: usize, now: Nanos, out: &mut Outbox) {
-        match &mut self.markets[place].trust {
-            Trust::Waiting { since } => {
-                *since = Some(now);
-                self.ask_snapshots(&[place], out);
-            }
-            Trust::Live { heard, probed, .. } => (*heard, *probed) = (now, false),
+        let market = &mut self.markets[place];
+        if let Trust::Live { heard, probed, .. } = &mut market.trust {
+            (*heard, *probed) = (now, false);
+        } else {
+            market.await_snapshot(now);
+            self.ask_snapshots(&[place], out);
         }
     }
 
@@ -292,7 +303,8 @@ impl KalshiFeed {
             // The snapshots follow unasked.
             Channel::Book => {
                 for market in &mut self.markets {
-                    market.lose(FeedCondition::Snapshotting, Some(now), out);
+                    market.lose(FeedCondition::Snapshotting, out);
+                    market.await_snapshot(now);
                 }
             }
             // What happened before is not told.
@@ -361,7 +373,7 @@ impl KalshiFeed {
             Ok(()) => Ok(()),
             // The grid changed and nobody said so: the market tells it, then the book is asked for.
             Err(StaleReason::OffGrid) => {
-                market.lose(FeedCondition::Stale(StaleReason::OffGrid), None, out);
+                market.lose(FeedCondition::Stale(StaleReason::OffGrid), out);
                 market.list_at = now;
                 Ok(())
             }
@@ -409,7 +421,7 @@ impl KalshiFeed {
         } else if error.code != MARKET_NOT_FOUND {
             // A command on a live subscription failed: if books wait for a snapshot, it is not coming.
             let waits = |market: &MarketState| {
-                market.is_judged() && matches!(market.trust, Trust::Waiting { .. })
+                market.is_judged() && !matches!(market.trust, Trust::Live { .. })
             };
             if self.markets.iter().any(waits) {
                 self.resubscribe(Channel::Book, now, out);
@@ -548,17 +560,20 @@ impl KalshiFeed {
                 continue;
             }
             match &mut market.trust {
-                Trust::Waiting { since: Some(since) } => {
+                Trust::Lost => {}
+                Trust::Waiting { since, asked } => {
                     if now.since(*since) >= limit(self.config.answer_within_ms) {
                         out.reconnect(format!("no snapshot of {}", market.listed.symbol));
+                    } else if now.since(*asked) >= limit(self.config.retry_after_ms) {
+                        *asked = now;
+                        quiet.push(place);
                     }
                 }
-                Trust::Waiting { since: None } => {}
                 Trust::Live { heard, probed, .. } => {
                     let age = now.since(*heard);
                     if age >= limit(self.config.silent_after_ms) {
                         let silent = FeedCondition::Stale(StaleReason::Silent);
-                        market.lose(silent, Some(now), out);
+                        market.lose(silent, out);
                         out.reconnect(format!("{} is silent", market.listed.symbol));
                     } else if age >= limit(self.config.probe_after_ms) && !*probed {
                         *probed = true;
@@ -587,7 +602,7 @@ impl KalshiFeed {
         for (place, market) in self.markets.iter_mut().enumerate() {
             if market.missing_until.is_some_and(|until| until <= now) {
                 market.missing_until = None;
-                market.trust = Trust::Waiting { since: Some(now) };
+                market.await_snapshot(now);
                 market.list_at = now;
                 back.push(place);
             }
@@ -621,6 +636,7 @@ impl Feed for KalshiFeed {
 
     fn opened(&mut self, now: Nanos, out: &mut Outbox) {
         self.connected = true;
+        self.told_down = false;
         for place in 0..self.subscriptions.len() {
             self.subscribe(self.subscriptions[place].channel, now, out);
         }
@@ -695,6 +711,10 @@ impl Feed for KalshiFeed {
 
     fn closed(&mut self, _now: Nanos, out: &mut Outbox) {
         self.connected = false;
+        // A connection that did not come up ends as well.
+        if std::mem::replace(&mut self.told_down, true) {
+            return;
+        }
         for subscription in &mut self.subscriptions {
             subscription.state = State::Due { from: Nanos(0) };
         }

@@ -1,0 +1,187 @@
+//! The local exchange as a process: one listener a venue, keys made for the run, the tape played at its pace.
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use onetape_venues::binance;
+use onetape_venues::exchange::{
+    Cash, Exchange, ExchangeClock, Fault, FaultPlan, Player, Report, wall_now,
+};
+use rust_decimal::Decimal;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What to serve.
+pub struct HostOptions {
+    /// The tape whose market is played.
+    pub journal: PathBuf,
+    /// Where exchange.toml and exchange.env are written.
+    pub out: PathBuf,
+    /// Seconds of the tape in one second.
+    pub speed: u32,
+    /// Faults by chance.
+    pub faults: FaultPlan,
+    /// Cash to begin with, at each venue and in each of its currencies.
+    pub cash: Decimal,
+}
+
+/// Serves until the process is asked to end; what was true at the end.
+///
+/// # Errors
+/// A text: the journal does not read, or a port can't be had.
+pub fn run(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Report, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    runtime.block_on(serve(options, said))
+}
+
+async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Report, String> {
+    let clock = ExchangeClock {
+        wall_origin: wall_now(),
+        origin: Player::first_time(&options.journal).map_err(|e| e.to_string())?,
+        speed: options.speed,
+    };
+    let mut player = Player::open(&options.journal).map_err(|e| e.to_string())?;
+    let exchange = Exchange::new(clock, Cash::new(), options.faults.clone());
+    // What stands at the tape's first moment is there before the first client.
+    player
+        .play_until(&exchange, clock.origin)
+        .map_err(|e| e.to_string())?;
+    exchange.with(|truth| truth.endow(options.cash));
+    let mut env =
+        String::from("# Throwaway keys of a local exchange: worth nothing anywhere else.\n");
+    let mut toml = String::new();
+    for Face {
+        venue,
+        router,
+        bases,
+        keys,
+    } in faces(&exchange)
+    {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.map_err(|e| format!("{venue}: {e}"))?;
+        let address = listener.local_addr().map_err(|e| e.to_string())?;
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let symbols: Vec<String> = exchange.with(|truth| {
+            let of = truth.instruments(venue);
+            of.map(|i| i.definition.symbol.clone()).collect()
+        });
+        let _ = writeln!(
+            toml,
+            "[venues.{venue}]\nsymbols = {symbols:?}\n[venues.{venue}.addresses]"
+        );
+        for (base, scheme) in bases {
+            let _ = writeln!(toml, "{base} = \"{scheme}://{address}\"");
+        }
+        toml.push('\n');
+        for (name, value) in keys {
+            let _ = writeln!(env, "{name}=\"{}\"", value.replace('\n', "\\n"));
+        }
+        said(&format!("{venue} at {address}"));
+    }
+    let admin = Router::new()
+        .route("/truth", get(truth))
+        .route("/faults", post(fault))
+        .with_state(exchange.clone());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.map_err(|e| e.to_string())?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    tokio::spawn(async move { axum::serve(listener, admin).await });
+    write(options, "exchange.toml", &toml, 0o644)?;
+    write(options, "exchange.env", &env, 0o600)?;
+    said(&format!("truth and faults at http://{address}"));
+    said(&format!(
+        "--clock {},{},{}",
+        clock.wall_origin.0, clock.origin.0, clock.speed
+    ));
+    said("ready");
+    let played = Arc::new(AtomicBool::new(false));
+    let playing = tokio::spawn({
+        let (exchange, played) = (exchange.clone(), played.clone());
+        async move {
+            let result = player.run(exchange).await;
+            played.store(true, Ordering::Release);
+            result
+        }
+    });
+    asked_to_end().await;
+    if played.load(Ordering::Acquire) {
+        let result = playing.await.map_err(|e| e.to_string())?;
+        result.map_err(|e| e.to_string())?;
+    }
+    Ok(exchange.with(|truth| truth.report()))
+}
+
+/// One venue's wire.
+struct Face {
+    venue: &'static str,
+    router: Router,
+    /// Which base addresses of the venue's client it serves, with their schemes.
+    bases: &'static [(&'static str, &'static str)],
+    /// What a client needs in its environment.
+    keys: Vec<(&'static str, String)>,
+}
+
+/// The venues that are served.
+fn faces(exchange: &Arc<Exchange>) -> Vec<Face> {
+    let (key, secret) = (throwaway("binance key"), throwaway("binance secret"));
+    let signer = binance::Signer::hmac(key.clone().into(), &secret.clone().into());
+    let keys = onetape_venues::exchange::binance::Keys::new(signer);
+    vec![Face {
+        venue: binance::VENUE,
+        router: onetape_venues::exchange::binance::router(exchange.clone(), keys),
+        bases: &[("rest", "http"), ("stream", "ws"), ("ws_api", "ws")],
+        keys: vec![("BINANCE_API_KEY", key), ("BINANCE_SECRET_KEY", secret)],
+    }]
+}
+
+/// A text that nobody else has, good for this run.
+fn throwaway(what: &str) -> String {
+    let seed = format!("{what} {} {}", wall_now().0, std::process::id());
+    blake3::hash(seed.as_bytes()).to_hex().to_string()
+}
+
+async fn truth(State(exchange): State<Arc<Exchange>>) -> Json<Report> {
+    Json(exchange.with(|truth| truth.report()))
+}
+
+async fn fault(State(exchange): State<Arc<Exchange>>, Json(fault): Json<Fault>) -> &'static str {
+    exchange.faults().command(fault);
+    "ok"
+}
+
+fn write(options: &HostOptions, name: &str, text: &str, mode: u32) -> Result<(), String> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = options.out.join(name);
+    let failed = |e: std::io::Error| format!("could not write {}: {e}", path.display());
+    std::fs::create_dir_all(&options.out).map_err(failed)?;
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(mode)
+        .open(&path);
+    std::io::Write::write_all(&mut file.map_err(failed)?, text.as_bytes()).map_err(failed)
+}
+
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending::<()>().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+        () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => {}
+    }
+}
