@@ -442,6 +442,9 @@ fn book_replay(value: &Value) {
     }
 }
 
+/// Price and quantity.
+type Pair = (i64, i64);
+
 /// The frames as a book takes them.
 #[derive(Default)]
 struct EngineBook {
@@ -474,7 +477,7 @@ impl EngineBook {
         }
     }
 
-    fn best(&self) -> (Option<(i64, i64)>, Option<(i64, i64)>) {
+    fn best(&self) -> (Option<Pair>, Option<Pair>) {
         let pair = |(price, qty): (&i64, &i64)| (*price, *qty);
         (
             self.bids.last_key_value().map(pair),

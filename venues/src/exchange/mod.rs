@@ -17,6 +17,7 @@ pub mod ib;
 pub mod kalshi;
 mod matching;
 mod player;
+pub mod polymarket;
 mod socket;
 mod truth;
 pub mod upbit;

@@ -6,6 +6,7 @@
 //! [`MarketFeed`] keeps the books, [`UserFeed`] tells of our orders and fills, [`Orders`] places and finds orders,
 //! [`Markets`] lists tokens, [`LeaderFeed`] follows wallets. What they sign is in [`eip712`] (orders) and [`auth`]
 //! (requests). Orders are written for versions 2 and 3 of the exchange; version 1 is history.
+mod account;
 pub mod amounts;
 mod answers;
 pub mod auth;
@@ -18,6 +19,7 @@ mod listing;
 mod message;
 mod orders;
 mod token_book;
+mod token_state;
 mod tokens;
 mod trades;
 mod user;

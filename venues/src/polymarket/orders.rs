@@ -17,19 +17,19 @@
 //!
 //! An order that `/data/order` does not have may be filled or cancelled: that answer shows orders at work only. Only where
 //! no trade names it either, and it was decided `lost_after_ms` ago, it never was.
+use super::VENUE;
+use super::account::{HOLDINGS_PAGE, Page, balance, holdings, order_at_work, paged};
 use super::amounts::{self, Amounts, BadAmounts};
 use super::answers::{PostAnswer, PostStatus, cancel_answer};
 use super::auth::{Credentials, Headers, level2};
 use super::eip712::Order;
-use super::error::{answer, bad, decimal, malformed, number_text, qty, refused, shortened_body};
+use super::error::{answer, bad, malformed, number_text, refused};
 use super::tokens::{Token, Tokens};
 use super::trades::{Owner, data_order, data_trade, dust, fill_facts, order_fact};
 use super::wallet::{Exchange, ExchangeVersion, Wallet};
-use super::{AMOUNT_DECIMALS, CURRENCY, VENUE};
 use crate::gateway::{
-    AccountFact, Balance, Bucket, CancelAnswer, FillFact, Holding, Instruments, KnownOrder, Listed,
-    Method, NewOrder, OrderFact, OrderKey, OrderWire, PlaceAnswer, Query, Refusal, Request,
-    Response, WireError,
+    AccountFact, Bucket, CancelAnswer, FillFact, Instruments, KnownOrder, Listed, Method, NewOrder,
+    OrderFact, OrderKey, OrderWire, PlaceAnswer, Query, Refusal, Request, Response, WireError,
 };
 use crate::polygon::{Hash, Word, hex, keccak};
 use onetape_engine::id::OrderId;
@@ -85,13 +85,6 @@ impl Default for OrderConfig {
     }
 }
 
-/// Positions of one page of the data API.
-const HOLDINGS_PAGE: u64 = 500;
-/// The data API pages no further.
-const HOLDINGS_OFFSET_MAX: u64 = 10_000;
-/// The cursor that ends a query.
-const LAST_CURSOR: &str = "LTE=";
-
 /// The order interface.
 #[derive(Debug)]
 pub struct Orders {
@@ -136,13 +129,6 @@ struct PostOrder {
     metadata: String,
     builder: String,
     signature: String,
-}
-
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    data: Vec<&'a RawValue>,
-    next_cursor: Option<String>,
 }
 
 /// The salt of an order: 53 bits of the hash of its client id, since it travels as a JSON number.
@@ -511,9 +497,8 @@ impl OrderWire for Orders {
         let id = self
             .known_id(order)
             .map_err(|why| malformed("look-up", why))?;
-        let at_work = self.order_at_work(order_answer, &id)?;
+        let at_work = order_at_work(order_answer, &id, &self.instruments)?;
         let page: Page<'_> = answer("/data/trades", trades_answer)?;
-        let more = next_cursor(page.next_cursor).is_some();
         let mut all = Vec::new();
         for trade in &page.data {
             fill_facts(
@@ -523,6 +508,7 @@ impl OrderWire for Orders {
                 &mut all,
             )?;
         }
+        let more = page.next().is_some();
         let of_order = |fill: &FillFact| {
             let venue_id = fill.key.venue_id.as_deref();
             venue_id.is_some_and(|of| of.eq_ignore_ascii_case(&id))
@@ -573,18 +559,11 @@ impl OrderWire for Orders {
     }
 
     fn ask(&mut self, query: &Query, cursor: Option<&str>, now: Nanos) -> Request {
-        let paged = |path: String| {
-            let joint = if path.contains('?') { '&' } else { '?' };
-            match cursor {
-                Some(cursor) => format!("{path}{joint}next_cursor={}", escaped(cursor)),
-                None => path,
-            }
-        };
         match query {
-            Query::OpenOrders => self.get(paged("/data/orders".to_owned()), now),
+            Query::OpenOrders => self.get(paged("/data/orders", cursor), now),
             Query::Fills { since } => {
                 let after = since.0 / SECOND_NS;
-                self.get(paged(format!("/data/trades?after={after}")), now)
+                self.get(paged(&format!("/data/trades?after={after}"), cursor), now)
             }
             Query::Holdings => {
                 let offset = cursor.and_then(|cursor| cursor.parse().ok());
@@ -619,7 +598,7 @@ impl OrderWire for Orders {
                     let fact = order_fact(&data_order(raw)?, &self.instruments)?;
                     facts.extend(fact.map(AccountFact::Order));
                 }
-                next_cursor(page.next_cursor)
+                page.next()
             }
             Query::Fills { .. } => {
                 let page: Page<'_> = answer("/data/trades", response)?;
@@ -627,9 +606,14 @@ impl OrderWire for Orders {
                     let trade = data_trade(raw)?;
                     fill_facts(&trade, &self.instruments, &self.owner, &mut facts)?;
                 }
-                next_cursor(page.next_cursor)
+                page.next()
             }
-            Query::Holdings => self.holdings(response, &mut facts)?,
+            Query::Holdings => holdings(
+                response,
+                &self.instruments,
+                self.holdings_offset,
+                &mut facts,
+            )?,
             Query::Balances => {
                 facts.push(AccountFact::Balance(balance(response)?));
                 None
@@ -676,107 +660,4 @@ impl OrderWire for Orders {
         let read: Result<Heartbeat, _> = serde_json::from_slice(response.body);
         self.heartbeat_id = read.ok().and_then(|heartbeat| heartbeat.heartbeat_id);
     }
-}
-
-impl Orders {
-    /// The order while it is at work; the answer of one that is not is 404, `null` or empty.
-    fn order_at_work(
-        &self,
-        response: &Response<'_>,
-        id: &str,
-    ) -> Result<Option<OrderFact>, WireError> {
-        const NAME: &str = "/data/order";
-        if response.status == 404 {
-            return Ok(None);
-        }
-        if response.status != 200 {
-            return Err(refused(response.status, &shortened_body(response)));
-        }
-        let body = response.body.trim_ascii();
-        if body.is_empty() || body == b"null" {
-            return Ok(None);
-        }
-        let raw: &RawValue = answer(NAME, response)?;
-        let order = data_order(raw)?;
-        if !order.id.eq_ignore_ascii_case(id) {
-            return Err(bad(NAME, "id", order.id, "the order asked for"));
-        }
-        order_fact(&order, &self.instruments)
-    }
-
-    fn holdings(
-        &self,
-        response: &Response<'_>,
-        out: &mut Vec<AccountFact>,
-    ) -> Result<Option<String>, WireError> {
-        const NAME: &str = "/positions";
-        #[derive(Deserialize)]
-        struct Position<'a> {
-            asset: &'a str,
-            #[serde(borrow)]
-            size: &'a RawValue,
-        }
-        let positions: Vec<Position<'_>> = answer(NAME, response)?;
-        for position in &positions {
-            if let Some(listed) = self.instruments.symbol(position.asset) {
-                let size = decimal(NAME, "size", position.size)?;
-                // A float's digits beyond the token's own are noise.
-                let kept = size.trunc_with_scale(listed.decimals.qty.into());
-                out.push(AccountFact::Holding(Holding {
-                    instrument: listed.instrument,
-                    qty: qty(listed, "size", &kept.to_string())?,
-                }));
-            }
-        }
-        if (positions.len() as u64) < HOLDINGS_PAGE {
-            return Ok(None);
-        }
-        let next = self.holdings_offset + HOLDINGS_PAGE;
-        if next > HOLDINGS_OFFSET_MAX {
-            return Err(refused(
-                "too many positions",
-                "the data API pages no further",
-            ));
-        }
-        Ok(Some(next.to_string()))
-    }
-}
-
-fn next_cursor(cursor: Option<String>) -> Option<String> {
-    cursor.filter(|cursor| !cursor.is_empty() && cursor != LAST_CURSOR)
-}
-
-/// A cursor is base64; its padding and joints mean other things in a query.
-fn escaped(cursor: &str) -> String {
-    let mut text = String::with_capacity(cursor.len());
-    for byte in cursor.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// The collateral. What resting buys will need is part of it: the venue does not tell that apart.
-fn balance(response: &Response<'_>) -> Result<Balance, WireError> {
-    const NAME: &str = "/balance-allowance";
-    #[derive(Deserialize)]
-    struct Collateral<'a> {
-        #[serde(borrow)]
-        balance: &'a RawValue,
-    }
-    let collateral: Collateral<'_> = answer(NAME, response)?;
-    let units = decimal(NAME, "balance", collateral.balance)?;
-    let free = units.checked_mul(Decimal::new(1, AMOUNT_DECIMALS));
-    let free = free.filter(|_| units.normalize().scale() == 0 && !units.is_sign_negative());
-    Ok(Balance {
-        currency: CURRENCY.to_owned(),
-        free: free.ok_or_else(|| {
-            let text = number_text(collateral.balance);
-            bad(NAME, "balance", text, "a whole number of units of 1e-6")
-        })?,
-        locked: Decimal::ZERO,
-    })
 }
