@@ -12,6 +12,7 @@ use common::{arg, json, ok, onetape};
 use onetape_engine::event::{Event, HaltChanged, OrderDecided};
 use onetape_engine::risk::HaltReason;
 use onetape_journal::Reader;
+use onetape_venues::exchange::polymarket::token_id;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,10 +213,15 @@ fn recover(
         .sequencer
 }
 
-/// Truth and journal without what is zero.
+/// The truth's names as the daemon's tape has them, without what is zero.
 fn nonzero(table: &Value) -> BTreeMap<String, String> {
     let table = table.as_object().unwrap().iter();
-    let text = table.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+    let named = |name: &String| match name.strip_prefix("polymarket:") {
+        Some("USDC") => "polymarket:USD".to_owned(),
+        Some(symbol) if symbol.starts_with("btc") => format!("polymarket:{}", token_id(symbol)),
+        _ => name.clone(),
+    };
+    let text = table.map(|(name, value)| (named(name), value.as_str().unwrap().to_owned()));
     text.filter(|(_, value)| value != "0").collect()
 }
 
@@ -281,17 +287,27 @@ fn holds_the_truth(journal: &Path, truth: &Value) {
     assert!(nothing_was_decided_unreconciled(journal) > 0);
 }
 
-const MARKET_MAKER: &str = r#"
-[modes]
-binance = "demo"
-[risk.total]
-max_open_orders = 20
-[[strategy]]
-name = "market_maker"
-[strategy.params]
-instrument = "binance:BTCUSDT"
-qty = "0.001"
-"#;
+/// A market maker at each of the four venues that take orders over HTTP.
+fn market_makers() -> String {
+    let token = token_id("btc-above-90k-jan-5-yes");
+    let polymarket = format!("polymarket:{token}");
+    let makers = [
+        ("binance:BTCUSDT", "0.001"),
+        ("kalshi:KXHIGHNY-26JAN05-B38.5", "10"),
+        (polymarket.as_str(), "10"),
+        ("upbit:KRW-BTC", "0.001"),
+    ];
+    let mut session = String::from("[modes]\n");
+    for venue in ["binance", "kalshi", "polymarket", "upbit"] {
+        session += &format!("{venue} = \"demo\"\n");
+    }
+    for (instrument, qty) in makers {
+        session += &format!(
+            "[[strategy]]\nname = \"market_maker\"\nid = \"{instrument}\"\n[strategy.params]\ninstrument = \"{instrument}\"\nqty = \"{qty}\"\n"
+        );
+    }
+    session
+}
 
 /// Faults by chance, in events per million.
 const FAULTS: &str = "
@@ -310,12 +326,12 @@ lost_unanswered = 20000
 #[test]
 fn a_day_on_the_wire_ends_with_the_venues_own_truth() {
     let rig = Rig::new("5", "40", "");
-    rig.configure(MARKET_MAKER);
+    rig.configure(&market_makers());
     let mut daemon = rig.daemon();
-    rig.until("it trades", |status| {
+    rig.until("it trades everywhere", |status| {
         status["positions"]
             .as_object()
-            .is_some_and(|held| !held.is_empty())
+            .is_some_and(|held| held.len() == 4)
     });
     assert_eq!(daemon.terminate(), Some(0));
     let journal = rig.at("journal");
@@ -328,7 +344,7 @@ fn a_day_on_the_wire_ends_with_the_venues_own_truth() {
 fn a_daemon_that_is_killed_at_any_moment_with_a_lying_venue_ends_with_the_venues_own_truth() {
     let kills: u64 = std::env::var("ONETAPE_TORTURE").map_or(8, |kills| kills.parse().unwrap());
     let rig = Rig::new("6", "20", FAULTS);
-    rig.configure(MARKET_MAKER);
+    rig.configure(&market_makers());
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..kills {
         let daemon = rig.daemon();

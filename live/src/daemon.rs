@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How long the daemon waits for venues to confirm that orders are taken back.
-const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+const CANCEL_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What to run.

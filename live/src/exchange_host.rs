@@ -7,6 +7,7 @@ use onetape_venues::exchange as faces;
 use onetape_venues::exchange::{
     Cash, Exchange, ExchangeClock, Fault, FaultPlan, Player, Report, wall_now,
 };
+use onetape_venues::polymarket::WalletKind;
 use rust_decimal::Decimal;
 use secrecy::ExposeSecret;
 use std::fmt::Write;
@@ -70,14 +71,19 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
         let listener = listener.map_err(|e| format!("{venue}: {e}"))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let symbols: Vec<String> = exchange.with(|truth| {
-            let of = truth.instruments(venue);
-            of.map(|i| i.definition.symbol.clone()).collect()
-        });
-        let _ = writeln!(
-            toml,
-            "[venues.{venue}]\nsymbols = {symbols:?}\n[venues.{venue}.addresses]"
-        );
+        let _ = writeln!(toml, "[venues.{venue}]");
+        if venue == "eodhd" {
+            // A data provider: its content is about stocks that are traded elsewhere.
+            toml.push_str("instruments_of = \"ib\"\n");
+        } else {
+            let symbols: Vec<String> = exchange.with(|truth| {
+                let of = truth.instruments(venue);
+                of.map(|i| wire_symbol(venue, &i.definition.symbol))
+                    .collect()
+            });
+            let _ = writeln!(toml, "symbols = {symbols:?}");
+        }
+        let _ = writeln!(toml, "[venues.{venue}.addresses]");
         for (base, scheme) in bases {
             let _ = writeln!(toml, "{base} = \"{scheme}://{address}\"");
         }
@@ -171,7 +177,44 @@ fn faces(exchange: &Arc<Exchange>) -> Result<Vec<Face>, String> {
         bases: &[("stream", "ws"), ("rest", "http")],
         keys: vec![("EODHD_API_TOKEN", token)],
     };
-    Ok(vec![binance, kalshi, upbit, eodhd])
+    let keys = faces::polymarket::Keys::generate(WalletKind::Key);
+    let keys = keys.ok_or_else(|| failed("a wallet"))?;
+    let env = vec![
+        (
+            "POLYMARKET_PRIVATE_KEY",
+            keys.private_key.expose_secret().to_owned(),
+        ),
+        ("POLYMARKET_API_KEY", keys.credentials.key.clone()),
+        (
+            "POLYMARKET_API_SECRET",
+            keys.credentials.secret.expose_secret().to_owned(),
+        ),
+        (
+            "POLYMARKET_API_PASSPHRASE",
+            keys.credentials.passphrase.expose_secret().to_owned(),
+        ),
+    ];
+    let polymarket = Face {
+        venue: "polymarket",
+        router: faces::polymarket::router(exchange.clone(), keys),
+        bases: &[
+            ("rest", "http"),
+            ("gamma", "http"),
+            ("data", "http"),
+            ("stream", "ws"),
+            ("rtds", "ws"),
+        ],
+        keys: env,
+    };
+    Ok(vec![binance, kalshi, upbit, eodhd, polymarket])
+}
+
+/// An instrument's name on the venue's wire, where the tape has another one.
+fn wire_symbol(venue: &str, symbol: &str) -> String {
+    match venue {
+        "polymarket" => faces::polymarket::token_id(symbol),
+        _ => symbol.to_owned(),
+    }
 }
 
 /// A text that nobody else has, good for this run.

@@ -296,6 +296,7 @@ impl Venue {
                     feeds.push(Box::new(leaders));
                 }
             }
+            Keys::Eodhd(_) if instruments.is_empty() => {}
             Keys::Eodhd(token) => {
                 for content in [eodhd::Content::UsTrades, eodhd::Content::UsQuotes] {
                     // Without the market's hours silence is not judged here; the core's own age limit still holds.

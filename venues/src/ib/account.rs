@@ -967,6 +967,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "ib")]
     #[test]
     fn a_double_is_the_number_that_it_was_written_for() {
         for text in ["227.31", "0.0001", "182.345", "-1.5", "0"] {
