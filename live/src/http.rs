@@ -40,6 +40,7 @@ pub struct Api {
 
 impl Api {
     /// Over a daemon's parts. `definitions` are the instruments that intents may name, `keys` the intents on the tape.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the daemon")]
     pub fn new(
         core: Arc<CoreStatus>,
         window: Window,

@@ -28,6 +28,7 @@ pub struct Venue {
 }
 
 /// What a venue is told who we are with.
+#[expect(clippy::large_enum_variant, reason = "there is one a venue")]
 enum Keys {
     Binance(Option<binance::Signer>),
     Kalshi {

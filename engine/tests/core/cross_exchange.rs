@@ -851,6 +851,7 @@ fn positions_that_all_lean_one_way_stop_another_one() {
                 price: Price(0),
                 qty: Qty(1_000),
                 tag: 0,
+                worst_price: None,
                 one_of: None,
             };
             day.rig.derive(day.at, &Event::OrderDecided(decided));
