@@ -6,7 +6,7 @@ use crate::schema::{Column, ColumnType};
 use crate::words;
 use onetape_engine::event::{BookUpdate, Event, Fill, Kind, Level, TickBand, TradingRules};
 use onetape_engine::fees::FeeFormula;
-use onetape_engine::id::{InstrumentId, OrderId, StrategyId};
+use onetape_engine::id::{InstrumentId, OrderId, StrategyId, VenueId};
 use onetape_engine::number::{Money, Price};
 use onetape_engine::order::{OrderType, Side};
 use onetape_engine::risk::HaltReason;
@@ -251,7 +251,8 @@ tables! { names;
     }
     Heartbeat(_e), "time passed and nothing else happened" {}
     OperatorCommand(e), "an operator's command" {
-        action: text = words::operator_action(&e.action), "`halt` or `resume`";
+        action: text = words::operator_action(&e.action), "`halt`, `resume`, `stop`, `start`, `accept_holdings`, `backlog` or `verification_failed`";
+        details: text = &*words::json(&e.action)?, "the whole command, as JSON";
         note: text = &*e.note, "why, in the operator's words";
     }
     ExecutionReport(e), "what became of an order; reports of a fill have the `fill_` columns" {
@@ -319,7 +320,8 @@ tables! { names;
         token: u64 = e.token, "what the strategy calls it";
     }
     HaltChanged(e), "a reason to halt came or went" {
-        reason: text = words::halt_reason(e.reason), "`operator`, `clock_drift`, `daily_loss` or `illegal_move`";
+        reason: text = words::halt_reason(e.reason), "`operator`, `clock_drift`, `daily_loss`, `illegal_move`, `unreconciled`, `holdings_differ`, `stopping`, `backlog` or `verification`";
+        venue: u64 or null = trusted(e.reason).map(|venue| u64::from(venue.0)), "the number of the venue that is not trusted, in the order of their first instruments; null for other reasons";
         strategy: text or null = halted(e.reason).map(|id| names.strategy(id)).transpose()?, "the strategy that lost too much; null for other reasons";
         order: u64 or null = moved(e.reason).map(|order| order.0), "the order that a venue moved illegally; null for other reasons";
         active: bool = e.active, "true when the reason came, false when it went";
@@ -472,7 +474,7 @@ tables! { names;
         side: text = words::side(e.side), "the fill's side";
         price: decimal = names.price(e.instrument, e.price)?, "the fill's price";
         qty: decimal = names.qty(e.instrument, e.qty)?, "the fill's quantity";
-        fee: decimal or null = names::money(e.fee), "the fee that comes back";
+        fee: decimal = names::money("fee", e.fee)?, "the fee that comes back";
     }
     GateChanged(e), "another gate stops a candidate now, or none does any more" {
         strategy: text = names.strategy(e.strategy)?, "the strategy's id";
@@ -605,13 +607,20 @@ fn limit_price(
 const fn halted(reason: HaltReason) -> Option<StrategyId> {
     match reason {
         HaltReason::DailyLoss { strategy } => Some(strategy),
-        HaltReason::Operator | HaltReason::ClockDrift | HaltReason::IllegalMove { .. } => None,
+        _ => None,
+    }
+}
+
+const fn trusted(reason: HaltReason) -> Option<VenueId> {
+    match reason {
+        HaltReason::Unreconciled { venue } | HaltReason::HoldingsDiffer { venue } => Some(venue),
+        _ => None,
     }
 }
 
 const fn moved(reason: HaltReason) -> Option<OrderId> {
     match reason {
         HaltReason::IllegalMove { order } => Some(order),
-        HaltReason::Operator | HaltReason::ClockDrift | HaltReason::DailyLoss { .. } => None,
+        _ => None,
     }
 }

@@ -134,6 +134,11 @@ pub(crate) const fn operator_action(action: &OperatorAction) -> &'static str {
     match action {
         OperatorAction::Halt => "halt",
         OperatorAction::Resume => "resume",
+        OperatorAction::Stop { .. } => "stop",
+        OperatorAction::Start => "start",
+        OperatorAction::AcceptHoldings { .. } => "accept_holdings",
+        OperatorAction::Backlog { .. } => "backlog",
+        OperatorAction::VerificationFailed { .. } => "verification_failed",
     }
 }
 
@@ -167,6 +172,11 @@ pub(crate) const fn halt_reason(reason: HaltReason) -> &'static str {
         HaltReason::ClockDrift => "clock_drift",
         HaltReason::DailyLoss { .. } => "daily_loss",
         HaltReason::IllegalMove { .. } => "illegal_move",
+        HaltReason::Unreconciled { .. } => "unreconciled",
+        HaltReason::HoldingsDiffer { .. } => "holdings_differ",
+        HaltReason::Stopping => "stopping",
+        HaltReason::Backlog => "backlog",
+        HaltReason::Verification => "verification",
     }
 }
 
