@@ -291,6 +291,8 @@ tables! { names;
         price: decimal or null = limit_price(e.order_type, e.price, names, e.instrument)?, "limit or trigger price; null for a market order";
         qty: decimal = names.qty(e.instrument, e.qty)?, "ordered quantity; positive";
         tag: u64 = e.tag, "what the strategy calls it; 0 for nothing";
+        one_of: u64 or null = e.one_of.map(|one_of| one_of.group), "the strategy's number of the group of alternatives that it belongs to: one that fills cancels the others";
+        alternative: u32 or null = e.one_of.map(|one_of| u32::from(one_of.alternative)), "which alternative of the group it is part of";
     }
     CancelDecided(e), "a wish to cancel an order" {
         strategy: text = names.strategy(e.strategy)?, "the strategy's id";
@@ -360,6 +362,7 @@ tables! { names;
         confidence_pct: u32 = u32::from(e.confidence_pct), "how sure the approver is, in percent";
         approver: text = &*e.approver, "who approved";
         approved_at: time or null = names::time(e.approved_at), "when; null beyond 2262-04-11";
+        question: text = &*e.question, "what both venues ask, as the approver read it; empty where it was not written down";
     }
     PairWithdrawn(e), "an approval taken back" {
         pair: text = &*e.pair, "which";
@@ -502,7 +505,8 @@ tables! { names;
         strategy: text = names.strategy(e.strategy)?, "the strategy's id";
         scope: text = &*words::of(&e.scope)?, "`total`, `venue`, `strategy` or `instrument`";
         whose: u32 = e.whose, "the number of the venue, strategy or instrument; 0 for all";
-        gate: text = e.gate.name(), "which limit";
+        gate: text = &*e.gate, "which limit: a risk gate, or the name of a strategy's own parameter";
+        of: text or null = e.of.as_deref(), "whose limit of a strategy's own it is, where there are several: a cluster, a station, a wallet";
         value: decimal or null = names::decimal(e.value), "what the gate saw; null if that needs more than 20 digits before or 18 after the point";
         value_text: text = &*e.value.to_string(), "what the gate saw, always exact";
         limit: decimal or null = names::decimal(e.limit), "what the gate allows; null as `value`";

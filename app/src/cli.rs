@@ -53,6 +53,20 @@ pub(crate) enum Verb {
     Export(Export),
     /// Compress a tape's sealed segments
     Archive(Archive),
+    /// Trade: gateways, core, order paths, health, until SIGTERM
+    Run(Run),
+    /// Put venues' feeds onto a tape, without a strategy and without an order
+    Record(Record),
+    /// Serve venues' wire on this machine from a tape, with faults on demand
+    Exchange(Exchange),
+    /// Stop new risk of a running daemon; without one, leave a file that stops it
+    Halt(Control),
+    /// End the operator's halt
+    Resume(Control),
+    /// Take a venue's word for what is held, after a difference was looked into
+    Accept(Accept),
+    /// Show a running daemon's state as JSON
+    Status(Journal),
     /// Suggest markets of two venues that may ask the same question; it approves nothing
     Match(Match),
     /// Print a completion script for a shell
@@ -66,6 +80,70 @@ pub(crate) enum Verb {
 pub(crate) struct Journal {
     /// The journal's directory
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The journal's directory, new or to be continued
+    #[arg(long, value_name = "DIR")]
+    pub(crate) journal: PathBuf,
+    /// Strategies, limits, modes, venues: see docs/live.md
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// A local exchange's clock, as it prints it
+    #[arg(long, value_name = "WALL,ORIGIN,SPEED")]
+    pub(crate) clock: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// The journal's directory, new or to be continued
+    #[arg(long, value_name = "DIR")]
+    pub(crate) journal: PathBuf,
+    /// The [venues.*] and [live] sections; strategies are left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// A local exchange's clock, as it prints it
+    #[arg(long, value_name = "WALL,ORIGIN,SPEED")]
+    pub(crate) clock: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exchange {
+    /// The tape whose market is played
+    pub(crate) dir: PathBuf,
+    /// Where addresses and throwaway keys for a daemon are written: exchange.toml, exchange.env
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Seconds of the tape in one second
+    #[arg(long, default_value_t = 1)]
+    pub(crate) speed: u32,
+    /// Faults by chance, as TOML: see docs/exchange.md
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// Cash to begin with at each venue, in its currencies
+    #[arg(long, default_value = "1000000000")]
+    pub(crate) cash: rust_decimal::Decimal,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Control {
+    /// The journal's directory
+    pub(crate) dir: PathBuf,
+    /// Why, for the tape
+    #[arg(long, default_value = "from the command line")]
+    pub(crate) note: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Accept {
+    /// The journal's directory
+    pub(crate) dir: PathBuf,
+    /// Which venue
+    pub(crate) venue: String,
+    /// Why, for the tape
+    #[arg(long, default_value = "from the command line")]
+    pub(crate) note: String,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,8 @@
 use crate::failure::{Exit, Failure};
 use onetape_engine::risk::RiskConfig;
 use onetape_engine::session::{PaperConfig, SessionConfig, StrategyConfig, VenueMode};
-use onetape_engine::strategy::StrategyParams;
+use onetape_engine::strategy::{AnyStrategy, StrategyParams};
+use onetape_live::config::LiveConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,6 +11,9 @@ use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+/// What only a daemon reads: a backtest with the same file leaves it alone.
+const DAEMON_SECTIONS: [&str; 2] = ["live", "venues"];
 
 /// Everything of a session but its strategies, which are read one by one so that each error has its place.
 #[derive(Debug, Deserialize)]
@@ -48,6 +52,24 @@ pub(crate) fn from_file(path: &Path) -> Result<SessionConfig, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Failure::new(Exit::Config, format!("could not read {name}: {e}")))?;
     from_text(&name, &text)
+}
+
+/// Reads a configuration file with the sections of a daemon.
+pub(crate) fn for_daemon(path: &Path) -> Result<(SessionConfig, LiveConfig), Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(Exit::Config, format!("could not read {name}: {e}")))?;
+    let session = from_text(&name, &text)?;
+    let fail = |e: toml::de::Error| located(&name, &text, e.message(), e.span());
+    let mut document = DeTable::parse(&text).map_err(fail)?;
+    let keys = document.get_ref().iter().map(|(key, _)| key.get_ref());
+    let others = keys.filter(|key| !DAEMON_SECTIONS.contains(&key.as_ref()));
+    let others: Vec<String> = others.map(|key| key.to_string()).collect();
+    for key in others {
+        document.get_mut().remove(key.as_str());
+    }
+    let live = LiveConfig::deserialize(toml::de::Deserializer::from(document)).map_err(fail)?;
+    Ok((session, live))
 }
 
 /// A configuration of one strategy with parameters from the command line.
@@ -168,6 +190,9 @@ pub(crate) fn from_text(name: &str, text: &str) -> Result<SessionConfig, Failure
     let fail = |e: toml::de::Error| located(name, text, e.message(), e.span());
     let mut document = DeTable::parse(text).map_err(fail)?;
     let strategies = document.get_mut().remove("strategy");
+    for section in DAEMON_SECTIONS {
+        document.get_mut().remove(section);
+    }
     let file = FileConfig::deserialize(toml::de::Deserializer::from(document)).map_err(fail)?;
     let mut config = SessionConfig {
         seed: file.seed,
@@ -203,7 +228,92 @@ pub(crate) fn from_text(name: &str, text: &str) -> Result<SessionConfig, Failure
             config.strategies.push(strategy);
         }
     }
+    check(name, text, &config)?;
     Ok(config)
+}
+
+/// What can be said without any data: parameters that their strategy refuses, and limits that limit nothing or everything.
+fn check(name: &str, text: &str, config: &SessionConfig) -> Result<(), Failure> {
+    let fail = |path: &[&str], why: &str| Err(located(name, text, why, span_of(text, path)));
+    for (place, strategy) in config.strategies.iter().enumerate() {
+        let Err(why) = AnyStrategy::new(&strategy.params) else {
+            continue;
+        };
+        let place = place.to_string();
+        // The parameter that is named first among those that are written.
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let mut words = why.split(|c| !is_word(c)).filter(|word| !word.is_empty());
+        let written = |word: &&str| span_of(text, &["strategy", &place, "params", word]).is_some();
+        let why = format!("strategy '{}': {why}", strategy.id);
+        return match words.find(written) {
+            Some(word) => fail(&["strategy", &place, "params", word], &why),
+            None => fail(&["strategy", &place], &why),
+        };
+    }
+    let risk = &config.risk;
+    let mut scopes = vec![
+        (vec!["risk", "total"], &risk.total),
+        (vec!["risk", "each_strategy"], &risk.each_strategy),
+    ];
+    for (table, by_name) in [
+        ("strategies", &risk.strategies),
+        ("venues", &risk.venues),
+        ("instruments", &risk.instruments),
+    ] {
+        let limits = by_name.iter();
+        scopes.extend(limits.map(|(key, limits)| (vec!["risk", table, key.as_str()], limits)));
+    }
+    for (mut path, limits) in scopes {
+        let known = |id: &str| config.strategies.iter().any(|s| s.id == id);
+        match path[..] {
+            [_, "strategies", id] if !known(id) => {
+                let why =
+                    format!("risk.strategies names '{id}', which must be the id of a strategy");
+                return fail(&path, &why);
+            }
+            [_, "instruments", id] if !id.contains(':') => {
+                let why = format!("risk.instruments names '{id}', which must be \"venue:symbol\"");
+                return fail(&path, &why);
+            }
+            _ => {}
+        }
+        for (limit, value) in [
+            ("max_order_qty", limits.max_order_qty),
+            ("max_order_notional", limits.max_order_notional),
+            ("max_position", limits.max_position),
+            ("max_gross_notional", limits.max_gross_notional),
+            ("max_daily_loss", limits.max_daily_loss),
+        ] {
+            if let Some(value) = value.filter(|value| value.is_sign_negative()) {
+                path.push(limit);
+                let why = format!("{limit} must not be negative, found {value}");
+                return fail(&path, &why);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a key stands; a number in the path counts the tables of a list.
+fn span_of(text: &str, path: &[&str]) -> Option<Range<usize>> {
+    fn within(value: &DeValue<'_>, path: &[&str], at: Range<usize>) -> Option<Range<usize>> {
+        let Some((first, rest)) = path.split_first() else {
+            return Some(at);
+        };
+        match value {
+            DeValue::Table(table) => {
+                let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
+                within(value.get_ref(), rest, key.span())
+            }
+            DeValue::Array(items) => {
+                let item = items.get(first.parse::<usize>().ok()?)?;
+                within(item.get_ref(), rest, item.span())
+            }
+            _ => None,
+        }
+    }
+    let document = DeTable::parse(text).ok()?;
+    within(&DeValue::Table(document.into_inner()), path, 0..0)
 }
 
 fn read_strategy(
@@ -328,6 +438,46 @@ mod tests {
                 .contains("c:2:1: unknown field `max_positon`"),
             "{limit}"
         );
+    }
+
+    #[test]
+    fn a_value_that_can_not_work_is_named_with_file_line_field_value_and_rule() {
+        let strategy = "[[strategy]]\nname = \"weather\"\n[strategy.params]\nkelly_pct = 25\n";
+        for (text, expected) in [
+            (
+                "max_trade_pct = 101\n",
+                "c.toml:5:1: strategy 'weather': max_trade_pct must be",
+            ),
+            (
+                "open_hour = 12\nclose_hour = 9\n",
+                "c.toml:5:1: strategy 'weather': open_hour must be before close_hour, found 12 and 9",
+            ),
+            (
+                "[risk.total]\nmax_daily_loss = \"-1\"\n",
+                "c.toml:6:1: max_daily_loss must not be negative, found -1",
+            ),
+            (
+                "[risk.strategies.wether]\nmax_position = \"1\"\n",
+                "c.toml:5:18: risk.strategies names 'wether', which must be the id of a strategy",
+            ),
+            (
+                "[risk.instruments.BTC]\nmax_position = \"1\"\n",
+                "c.toml:5:19: risk.instruments names 'BTC', which must be \"venue:symbol\"",
+            ),
+            ("kelly_pct = 26\n", "c.toml:5:1: duplicate key"),
+            ("max_trade_pct = \"two\"\n", "c.toml:5:17: "),
+        ] {
+            let failure = from_text("c.toml", &format!("{strategy}{text}")).unwrap_err();
+            let failure = failure.to_string();
+            assert!(
+                failure.starts_with(expected),
+                "{failure}\n  expected: {expected}"
+            );
+        }
+        // What is not written has the place of its strategy.
+        let unwritten = from_text("c", "[[strategy]]\nname = \"signals\"\n").unwrap_err();
+        let expected = "c:1:1: strategy 'signals': symbols must name at least one";
+        assert!(unwritten.to_string().starts_with(expected), "{unwritten}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 
-/// Exit codes. 5, 6 and 7 belong to commands that speak to venues.
+/// Exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -11,6 +11,7 @@ pub(crate) enum Exit {
     Usage = 2,
     Config = 3,
     Data = 4,
+    Venue = 5,
     VerifyMismatch = 8,
     Timeout = 9,
 }

@@ -66,3 +66,39 @@ fn examples(page: &str) {
 fn why_is_documented_with_what_it_prints() {
     examples("why.md");
 }
+
+/// The sources under a directory, one after the other.
+fn sources(dir: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// A limit's parameter, its gate or its test that was renamed is renamed in the tables, too.
+#[test]
+fn every_name_in_the_tables_of_limits_is_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("docs/limits.md")).unwrap();
+    let mut code = String::new();
+    for part in ["engine", "backtest", "app"] {
+        for place in ["src", "tests"] {
+            sources(&root.join(part).join(place), &mut code);
+        }
+    }
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let known: std::collections::BTreeSet<&str> = code.split(|c| !is_word(c)).collect();
+    let is_name = |word: &&str| word.contains('_') && word.chars().all(is_word);
+    let names: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(names.len() > 200, "{}", names.len());
+    // Left out, and said so.
+    let unknown = names.iter().filter(|name| !known.contains(**name));
+    let unknown: Vec<_> = unknown
+        .filter(|name| **name != "confirmed_breakout")
+        .collect();
+    assert!(unknown.is_empty(), "docs/limits.md names {unknown:?}");
+}

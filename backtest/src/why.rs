@@ -267,6 +267,7 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
                 qty: e.qty,
                 tag: e.tag,
                 hedges: None,
+                one_of: e.one_of,
             }),
         ),
         Event::OrderDenied(e) => (
@@ -284,6 +285,7 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
                 qty: e.qty,
                 tag: e.tag,
                 hedges: None,
+                one_of: None,
             }),
         ),
         Event::GateChanged(e) => (Some(e.strategy), None),

@@ -205,6 +205,17 @@ fn an_instrument_of_the_facts_has_only_the_rules_and_fees_that_they_give() {
     );
 }
 
+const WALLET: &str = r#"
+[[leader_listed]]
+at = 2026-07-04T12:00:00Z
+wallet = "0x00000000000000000000000000000000000000ab"
+active = true
+sample_trades = 4
+winning_trades = 2
+profit_usd = 100
+typical_usd = 80
+"#;
+
 /// What is wrong, and what the message must say.
 #[test]
 fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_written() {
@@ -212,6 +223,14 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
     let changed = |from: &str, to: &str| {
         assert!(base.contains(from), "{from}");
         base.replacen(from, to, 1)
+    };
+    // A table once more at the end, with something else in it.
+    let again = |head: &str, from: &str, to: &str| {
+        let begin = base.find(head).unwrap();
+        let rest = &base[begin..];
+        let end = rest[1..].find("\n[").map_or(rest.len(), |end| end + 1);
+        assert!(rest[..end].contains(from), "{from}");
+        format!("{base}\n{}\n", rest[..end].replacen(from, to, 1))
     };
     let twice = format!(
         "{base}\n[[forecast]]\nat = 2026-07-04T12:00:01Z\nstation = \"NYC\"\nday = 2026-07-04\nhigh_f = 80\nissued_at = 2026-07-04T12:00:00Z\nsource = \"nws\"\n"
@@ -283,7 +302,127 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
             changed("rate = \"0.07\"", "rate = \"seven\""),
             "fee_schedule.taker",
         ),
-        (twice, "says this already"),
+        (twice, "line 71 says this already"),
+        // Pair file.
+        (
+            again(
+                "[[pair_approved]]",
+                "pair = \"high\"",
+                "pair = \"high again\"",
+            ),
+            "'pair_approved.pair' is 'high again': line 53 approves the same contracts as 'high'",
+        ),
+        (
+            again("[[pair_approved]]", "inverted = false", "inverted = true"),
+            "'pair_approved.pair' is 'high': line 53 says this already",
+        ),
+        (
+            changed("approved_at = 2026-07-04T11", "approved_at = 2026-07-04T13"),
+            "'pair_approved.approved_at' is '2026-07-04T13:00:00Z': must not be after `at`",
+        ),
+        (
+            changed("cut_off = 2026-07-04T20", "cut_off = 2026-07-06T20"),
+            "'pair_approved.cut_off' is '2026-07-06T20:00:00Z': must not be after the first settlement",
+        ),
+        (
+            changed("approved_at = 2026-07-04T11:00:00Z\n", ""),
+            "'pair_approved.approved_at' is '': the field is missing",
+        ),
+        (
+            changed("at = 2026-07-04T12:00:00Z\npair", "pair"),
+            "'pair_approved.at' is '': the field is missing",
+        ),
+        // Wallet list.
+        (
+            changed("00ab\"\nvalue_usd", "00AB\"\nvalue_usd"),
+            "'leader_portfolio.wallet' is '0x00000000000000000000000000000000000000AB': must be 0x and 40",
+        ),
+        (
+            format!("{base}{WALLET}").replace("winning_trades = 2", "winning_trades = 12"),
+            "'leader_listed.winning_trades' is '12': must not be more than sample_trades",
+        ),
+        (
+            format!(
+                "{base}{WALLET}{}",
+                WALLET.replace("active = true", "active = false")
+            ),
+            "says this already",
+        ),
+        (
+            format!("{base}{WALLET}").replace("active = true\n", ""),
+            "'leader_listed.active' is '': the field is missing",
+        ),
+        // Forecast.
+        (
+            changed(
+                "issued_at = 2026-07-04T12:00:00Z",
+                "issued_at = 2026-07-04T12:00:02Z",
+            ),
+            "'forecast.issued_at' is '2026-07-04T12:00:02Z': must not be after `at`",
+        ),
+        (
+            again("[[forecast]]", "high_f = 85.5", "high_f = 90"),
+            "'forecast.issued_at' is '2026-07-04T12:00:00Z': line 71 says this already",
+        ),
+        (
+            changed("high_f = 85.5", "high_f = \"warm\""),
+            "'forecast.high_f' is 'warm': ",
+        ),
+        // Fee table.
+        (
+            changed("rate = \"0.07\"", "rate = \"-0.07\""),
+            "'fee_schedule.taker' is '{ probability = { rate = \"-0.07\" } }': a rate is negative",
+        ),
+        (
+            changed("rate = \"0.07\"", "rate = \"7\""),
+            "a rate must be at most 1, which is 100 %",
+        ),
+        (
+            changed("rounding = { decimals = 2", "rounding = { decimals = 30"),
+            "'fee_schedule.rounding' is '{ decimals = 30, mode = \"up\" }': more than 18 decimals",
+        ),
+        (
+            changed("taker = { probability = { rate = \"0.07\" } }\n", ""),
+            "'fee_schedule.taker' is '': the field is missing",
+        ),
+        (
+            again("[[fee_schedule]]", "\"0.07\"", "\"0.05\""),
+            "'fee_schedule.effective_from' is '2026-01-01T00:00:00Z': line 36 says this already",
+        ),
+        (
+            changed("tick_size = 0.01", "tick_size = 0"),
+            "'trading_rules.tick_size' is '0': tick and lot size must be positive",
+        ),
+        (
+            changed("max_price = 0.99", "max_price = 0.001"),
+            "'trading_rules.max_price' is '0.001': bounds exclude every order",
+        ),
+        // Contract and settlement.
+        (
+            changed("settlement_price = 1", "settlement_price = 2"),
+            "'resolution.settlement_price' is '2': must be from 0 to 1",
+        ),
+        (
+            again("[[resolution]]", "at = 2026-07-05T14", "at = 2026-07-05T15"),
+            "'resolution.instrument' is 'kalshi:HIGH-B84': line 86 says this already",
+        ),
+        // Calendar.
+        (
+            changed("half_close = 13:00:00", "half_close = 17:00:00"),
+            "'half_close' is '17:00:00': must not be after close",
+        ),
+        (
+            changed("half_days = [2026-03-06]", "half_days = [2026-03-07]"),
+            "'half_days' is '2026-03-07': must be a weekday from `from` to `to`",
+        ),
+        (
+            changed("open = 09:30:00", "open = 17:30:00"),
+            "must be after open",
+        ),
+        (
+            format!("{base}\n[calendar.XNYS]\nzone = \"America/New_York\"\n"),
+            "'XNYS': duplicate key",
+        ),
         (base.replace("qty = 12.5", "qty = "), "field 'toml'"),
     ];
     for (facts, expected) in cases {

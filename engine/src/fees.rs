@@ -374,16 +374,22 @@ impl FeeSchedule {
 
     /// What is wrong with it for an instrument of these decimals.
     pub(crate) fn check(&self, d: Decimals) -> Result<(), &'static str> {
-        for formula in [&self.maker, &self.taker] {
-            formula.check(d)?;
+        self.fault(d).map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    /// The first field that can't be used for an instrument of these decimals, and why.
+    pub fn fault(&self, d: Decimals) -> Option<(&'static str, &'static str)> {
+        const TOO_FINE: &str = "fees before rounding have too many decimals to be added up exactly";
+        for (field, formula) in [("maker", &self.maker), ("taker", &self.taker)] {
+            if let Err(why) = formula.check(d) {
+                return Some((field, why));
+            }
             if !self.accrual.is_per_fill() && formula.scale(d) > MONEY_DECIMALS {
-                return Err("fees before rounding have too many decimals to be added up exactly");
+                return Some((field, TOO_FINE));
             }
         }
-        if u32::from(self.rounding.decimals) > MONEY_DECIMALS {
-            return Err("more than 18 decimals");
-        }
-        Ok(())
+        let is_fine = u32::from(self.rounding.decimals) > MONEY_DECIMALS;
+        is_fine.then_some(("rounding", "more than 18 decimals"))
     }
 }
 

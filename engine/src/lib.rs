@@ -12,6 +12,7 @@
     reason = "an error that is built eagerly is built and dropped on every tick"
 )]
 
+pub mod compliance;
 pub mod desk;
 pub mod error;
 pub mod event;

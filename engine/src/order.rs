@@ -158,6 +158,16 @@ impl OrderState {
     }
 }
 
+/// Which of several alternatives an order is: the owner cancels the others when one of them fills (a stop-loss and its
+/// target, two entries). What they come to is the largest alternative, not their sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OneOf {
+    /// The owner's number of the group.
+    pub group: u64,
+    /// Which alternative; several orders can make up one.
+    pub alternative: u8,
+}
+
 /// An order that is not final yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -188,6 +198,9 @@ pub struct Order {
     /// What the strategy calls it.
     #[serde(default)]
     pub tag: u64,
+    /// Which of several alternatives it is.
+    #[serde(default)]
+    pub one_of: Option<OneOf>,
     /// What its fills cost so far, where the fee schedule looks at orders as a whole.
     #[serde(default, skip_serializing_if = "OrderFees::is_nothing")]
     pub fees: OrderFees,

@@ -109,6 +109,30 @@ pub struct VenueConfig {
     pub silence_ms: u64,
     /// Wallets whose trades go onto the tape (Polymarket).
     pub leaders: Vec<String>,
-    /// Weather stations by code (NWS).
-    pub stations: Vec<String>,
+    /// The venue whose instruments a data provider's content is about (EODHD: "ib").
+    pub instruments_of: String,
+    /// Weather stations (NWS).
+    pub stations: Vec<StationConfig>,
+    /// Whom the weather services may write to.
+    pub contact: String,
+}
+
+/// A weather station.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StationConfig {
+    /// Its name in contracts and on the tape: "NYC".
+    pub name: String,
+    /// Its name in observations: "KNYC".
+    pub observations: String,
+    /// The location whose climate reports settle it: "NYC".
+    pub reports: String,
+    /// What those reports call the place: "CENTRAL PARK".
+    pub place: String,
+    /// Degrees north: "40.7829".
+    pub latitude: String,
+    /// Degrees east: "-73.9654".
+    pub longitude: String,
+    /// Local standard time minus UTC in minutes, the same all year.
+    pub standard_offset_min: i32,
 }

@@ -118,7 +118,10 @@ impl Control {
                 } else {
                     OperatorAction::Resume
                 };
-                let note = format!("the halt file {}", if there { "is there" } else { "is gone" });
+                let note = format!(
+                    "the halt file {}",
+                    if there { "is there" } else { "is gone" }
+                );
                 self.operator(action, note);
             }
         }
@@ -127,7 +130,8 @@ impl Control {
 
     fn operator(&self, action: OperatorAction, note: String) -> bool {
         let command = OperatorCommand { action, note };
-        self.inputs.event(&Event::OperatorCommand(Box::new(command)))
+        self.inputs
+            .event(&Event::OperatorCommand(Box::new(command)))
     }
 
     fn answer(&self, stream: UnixStream) -> std::io::Result<()> {

@@ -4,11 +4,11 @@ use crate::config::{DurabilityMode, LiveConfig, OnStop, VenueConfig};
 use crate::control::Control;
 use crate::core::{self, CoreError, CoreStatus};
 use crate::env_file::{EnvError, Environment};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
 use crate::http_client::HttpClient;
 use crate::inputs::Inputs;
-use crate::lease::{Lease, LeaseError};
+use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
 use crate::replica::{Replica, Window};
 use crate::venues::{self, Venue};
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How long the daemon waits for venues to confirm that orders are taken back.
-const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+const CANCEL_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What to run.
@@ -130,7 +130,11 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         action: OperatorAction::Start,
         note: "the daemon begins".to_owned(),
     };
-    step(&mut sequencer, options.clock, &Event::OperatorCommand(Box::new(started)))?;
+    step(
+        &mut sequencer,
+        options.clock,
+        &Event::OperatorCommand(Box::new(started)),
+    )?;
     Running::start(options, &environment, venues, sequencer, runtime, said)?.until_stopped(said)
 }
 
@@ -141,7 +145,9 @@ fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
     for venue in options.live.venues.keys() {
         if !venues::NAMES.contains(&venue.as_str()) {
             let known = venues::NAMES.join(", ");
-            return config(format!("venue '{venue}' is not known: it must be one of {known}"));
+            return config(format!(
+                "venue '{venue}' is not known: it must be one of {known}"
+            ));
         }
     }
     for (venue, mode) in modes {
@@ -176,28 +182,46 @@ fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
         ));
     }
     if !(1..=1_024).contains(&live.segment_mib) {
-        return config(format!("segment_mib is {}: it must be 1 to 1024", live.segment_mib));
+        return config(format!(
+            "segment_mib is {}: it must be 1 to 1024",
+            live.segment_mib
+        ));
     }
     Ok(environment)
 }
 
 /// The venues of the configuration, with their addresses and keys.
-fn open_venues(
-    options: &RunOptions,
-    environment: &Environment,
-) -> Result<Vec<Venue>, DaemonError> {
+fn open_venues(options: &RunOptions, environment: &Environment) -> Result<Vec<Venue>, DaemonError> {
     let open = |(name, config): (&String, &VenueConfig)| {
         let mode = options.session.mode(name);
-        let mode = if options.record_only { VenueMode::Shadow } else { mode };
-        Venue::open(name, config, mode, environment)
+        let mode = if options.record_only {
+            VenueMode::Shadow
+        } else {
+            mode
+        };
+        Venue::open(
+            name,
+            config,
+            mode,
+            options.live.live.lost_after_ms,
+            environment,
+        )
     };
     options.live.venues.iter().map(open).collect()
 }
 
 /// One daemon an account.
 fn leases(options: &RunOptions, venues: &[Venue]) -> Result<Vec<Lease>, DaemonError> {
-    let real = venues.iter().filter(|v| options.session.mode(v.name()).is_real());
-    let take = |venue: &Venue| Ok(Lease::take(venue.name(), &venue.account_name())?);
+    let real = venues
+        .iter()
+        .filter(|v| options.session.mode(v.name()).is_real());
+    let take = |venue: &Venue| {
+        Ok(Lease::take(
+            &state_folder(),
+            venue.name(),
+            &venue.account_name(),
+        )?)
+    };
     real.map(take).collect()
 }
 
@@ -216,7 +240,9 @@ fn open_tape(
         ..Options::default()
     };
     let journal = &options.journal;
-    let exists = journal.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let exists = journal
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some());
     if !exists {
         let writer = Writer::create(journal, journal_options)?;
         let mut sequencer = Sequencer::new(JournalSink::new(writer));
@@ -275,7 +301,11 @@ fn begin_session(
         logic_hash: LOGIC_HASH.to_owned(),
         config: session(options),
     };
-    step(sequencer, options.clock, &Event::SessionStart(Box::new(start)))
+    step(
+        sequencer,
+        options.clock,
+        &Event::SessionStart(Box::new(start)),
+    )
 }
 
 fn step(
@@ -297,32 +327,54 @@ async fn list(
 ) -> Result<(), DaemonError> {
     for venue in venues {
         let http = http_client(venue)?;
-        let mut listings = venue.listings()?;
+        let Some(mut listings) = venue.listings() else {
+            continue;
+        };
         for symbol in venue.symbols() {
             let known = find(sequencer.market(), venue.name(), symbol);
             let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
-            let now = options.clock.now();
-            let mut answers = Vec::new();
-            for request in listings.requests(symbol, now) {
-                let answer = http.send(request).await;
-                answers.push(answer.ok_or_else(|| DaemonError::Venue {
-                    venue: venue.name().to_owned(),
-                    why: format!("no answer about '{symbol}': is the address right, and the venue up?"),
-                })?);
-            }
-            let responses: Vec<_> = answers.iter().map(|answer| answer.response()).collect();
-            let listing = listings.read(symbol, id, &responses, now);
-            let listing = listing.map_err(|e| DaemonError::Venue {
+            let listing = read_listing(&mut *listings, &http, symbol, id, options.clock).await;
+            let listing = listing.map_err(|why| DaemonError::Venue {
                 venue: venue.name().to_owned(),
-                why: e.to_string(),
+                why,
             })?;
-            for event in news(sequencer.market(), known, &listing, now) {
+            for event in news(sequencer.market(), known, &listing, options.clock.now()) {
                 step(sequencer, options.clock, &event)?;
             }
         }
-        said(&format!("{}: {} symbols", venue.name(), venue.symbols().len()));
+        said(&format!(
+            "{}: {} symbols",
+            venue.name(),
+            venue.symbols().len()
+        ));
     }
     Ok(())
+}
+
+/// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
+async fn read_listing(
+    listings: &mut dyn onetape_venues::gateway::Listings,
+    http: &HttpClient,
+    symbol: &str,
+    id: InstrumentId,
+    clock: ExchangeClock,
+) -> Result<Listing, String> {
+    let mut last = String::new();
+    for _ in 0..2 {
+        let mut answers = Vec::new();
+        for request in listings.requests(symbol, clock.now()) {
+            let answer = http.send(request).await;
+            answers.push(answer.ok_or_else(|| {
+                format!("no answer about '{symbol}': is the address right, and the venue up?")
+            })?);
+        }
+        let responses: Vec<_> = answers.iter().map(|answer| answer.response()).collect();
+        match listings.read(symbol, id, &responses, clock.now()) {
+            Ok(listing) => return Ok(listing),
+            Err(error) => last = format!("'{symbol}': {error}"),
+        }
+    }
+    Err(last)
 }
 
 fn find(market: &Market, venue: &str, symbol: &str) -> Option<InstrumentId> {
@@ -341,7 +393,9 @@ fn news(
     let mut events = Vec::new();
     let instrument = known.and_then(|id| market.instrument(id).ok());
     if instrument.is_none() {
-        events.push(Event::InstrumentDefined(Box::new(listing.definition.clone())));
+        events.push(Event::InstrumentDefined(Box::new(
+            listing.definition.clone(),
+        )));
     }
     let same_rules = |rules: &onetape_engine::event::TradingRules| {
         let as_listed = onetape_engine::event::TradingRules {
@@ -350,17 +404,22 @@ fn news(
         };
         *rules == as_listed
     };
-    if !instrument.and_then(|i| i.rules_at(now)).is_some_and(same_rules) {
+    if !instrument
+        .and_then(|i| i.rules_at(now))
+        .is_some_and(same_rules)
+    {
         events.push(Event::TradingRules(listing.rules.clone()));
     }
     if let Some(fees) = &listing.fees {
-        let same = instrument.and_then(|i| i.fees_at(now)).is_some_and(|known| {
-            let as_listed = onetape_engine::event::FeeSchedule {
-                effective_from: known.effective_from,
-                ..fees.clone()
-            };
-            *known == as_listed
-        });
+        let same = instrument
+            .and_then(|i| i.fees_at(now))
+            .is_some_and(|known| {
+                let as_listed = onetape_engine::event::FeeSchedule {
+                    effective_from: known.effective_from,
+                    ..fees.clone()
+                };
+                *known == as_listed
+            });
         if !same {
             events.push(Event::FeeSchedule(Box::new(fees.clone())));
         }
@@ -416,7 +475,10 @@ impl Running {
     ) -> Result<Self, DaemonError> {
         let live = &options.live.live;
         let (inputs, queue) = Inputs::new(options.clock);
-        let (stop, stop_core) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (stop, stop_core) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let asked = Arc::new(AtomicBool::new(false));
         let core_status = Arc::new(CoreStatus::default());
         let window = Window::default();
@@ -433,10 +495,17 @@ impl Running {
             first_own: sequencer.next_sequence().0,
         };
 
+        let now = options.clock.now();
+        let rules: Vec<_> = before
+            .market
+            .instruments()
+            .iter()
+            .filter_map(|instrument| instrument.rules_at(now).cloned())
+            .collect();
         let mut paths = BTreeMap::new();
-        let mut feeds = Vec::new();
+        let (mut feeds, mut pollers) = (Vec::new(), Vec::new());
         for venue in &venues {
-            let instruments = instruments_of(&definitions, venue.name());
+            let instruments = instruments_of(&definitions, venue.instruments_of());
             let mut account = None;
             if options.session.mode(venue.name()).is_real() && !options.record_only {
                 let (facts, told) = mpsc::unbounded_channel();
@@ -450,11 +519,18 @@ impl Running {
                     options: order_path_options(options),
                     allowance: venue.allowance(),
                 };
-                let wire = venue.orders(&definitions)?;
+                let wire = venue.orders(&instruments, &definitions)?;
                 threads.push(path.spawn(venue.name(), wire, told, status, &before)?);
                 account = Some(facts);
             }
-            for feed in venue.feeds(&instruments, &definitions, account.is_some())? {
+            for poll in venue.polls() {
+                pollers.push(Poller {
+                    poll,
+                    http: http_client(venue)?,
+                    inputs: inputs.clone(),
+                });
+            }
+            for feed in venue.feeds(&instruments, &definitions, &rules, account.is_some())? {
                 feeds.push(Gateway {
                     venue: venue.name().to_owned(),
                     feed,
@@ -466,14 +542,26 @@ impl Running {
             }
         }
 
-        let snapshot_every = (live.snapshot_every_s > 0).then(|| Duration::from_secs(live.snapshot_every_s));
-        let replica = Replica::new(&options.journal, window.clone(), snapshot_every, live.snapshots_kept);
+        let snapshot_every =
+            (live.snapshot_every_s > 0).then(|| Duration::from_secs(live.snapshot_every_s));
+        let replica = Replica::new(
+            &options.journal,
+            window.clone(),
+            snapshot_every,
+            live.snapshots_kept,
+        );
         threads.push(spawn("replica", {
             let stop = stop.clone();
             move || replica.run(&stop)
         })?);
         let halt_file = live.halt_file.as_deref();
-        let control = Control::new(&options.journal, halt_file, inputs.clone(), window.clone(), asked.clone());
+        let control = Control::new(
+            &options.journal,
+            halt_file,
+            inputs.clone(),
+            window.clone(),
+            asked.clone(),
+        );
         let control = control.map_err(|source| DaemonError::System {
             what: "could not open the control socket".to_owned(),
             source,
@@ -505,6 +593,7 @@ impl Running {
             token.cloned(),
             &definitions,
             intent_keys(&options.journal)?,
+            onetape_journal::Reader::open(&options.journal)?.journal_id(),
         );
         let listener = runtime.block_on(tokio::net::TcpListener::bind(live.http));
         let listener = listener.map_err(|source| DaemonError::System {
@@ -519,6 +608,9 @@ impl Running {
         });
         for gateway in feeds {
             runtime.spawn(gateway.run());
+        }
+        for poller in pollers {
+            runtime.spawn(poller.run());
         }
         said(&format!("http://{address} (healthz, readyz, metrics)"));
         said("ready");
@@ -559,8 +651,10 @@ impl Running {
         let mut failed = None;
         // The gateways end first: nothing new comes in; then the order paths, which still report; then the core.
         self.runtime.shutdown_timeout(Duration::from_secs(1));
-        let (replica, others): (Vec<_>, Vec<_>) =
-            self.threads.into_iter().partition(|(name, _)| *name == "replica");
+        let (replica, others): (Vec<_>, Vec<_>) = self
+            .threads
+            .into_iter()
+            .partition(|(name, _)| *name == "replica");
         for (name, thread) in others {
             if let Some(why) = join(thread) {
                 failed.get_or_insert(DaemonError::Part(name, why));
@@ -593,9 +687,10 @@ impl Running {
         let asked = self.asked.clone();
         self.runtime.spawn(async move {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut terminate), Ok(mut interrupt)) =
-                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-            else {
+            let (Ok(mut terminate), Ok(mut interrupt)) = (
+                signal(SignalKind::terminate()),
+                signal(SignalKind::interrupt()),
+            ) else {
                 return;
             };
             tokio::select! {
@@ -652,7 +747,11 @@ impl OrderPathThread {
         status: Arc<OrderPathStatus>,
         before: &Before,
     ) -> Result<Thread, DaemonError> {
-        let (venue, market, orders) = (venue.to_owned(), before.market.clone(), before.orders.clone());
+        let (venue, market, orders) = (
+            venue.to_owned(),
+            before.market.clone(),
+            before.orders.clone(),
+        );
         let first_own = before.first_own;
         spawn("an order path", move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -668,7 +767,14 @@ impl OrderPathThread {
             };
             let budget = Budget::new(self.allowance, Instant::now());
             let path = OrderPath::new(
-                &start, wire, self.http, budget, self.inputs, told, self.options, status,
+                &start,
+                wire,
+                self.http,
+                budget,
+                self.inputs,
+                told,
+                self.options,
+                status,
             );
             let path = path.map_err(|e| e.to_string())?;
             let local = tokio::task::LocalSet::new();
@@ -710,7 +816,9 @@ fn join(thread: JoinHandle<Result<(), String>>) -> Option<String> {
 }
 
 fn instruments_of(definitions: &[InstrumentDefined], venue: &str) -> Instruments {
-    let of = definitions.iter().filter(|definition| definition.venue == venue);
+    let of = definitions
+        .iter()
+        .filter(|definition| definition.venue == venue);
     Instruments::new(of.map(|definition| Listed {
         instrument: definition.instrument,
         symbol: definition.symbol.clone(),

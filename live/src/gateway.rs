@@ -3,7 +3,7 @@ use crate::http_client::HttpClient;
 use crate::inputs::Inputs;
 use futures_util::{SinkExt, StreamExt};
 use onetape_engine::event::{ConnectionChanged, Event};
-use onetape_venues::gateway::{AccountFact, Feed, Outbox, Response, shortened};
+use onetape_venues::gateway::{AccountFact, Feed, Outbox, Poll, Response, shortened};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -188,5 +188,43 @@ impl Gateway {
         };
         self.inputs
             .event(&Event::ConnectionChanged(Box::new(changed)));
+    }
+}
+
+/// A source that is asked again and again.
+pub struct Poller {
+    /// The protocol.
+    pub poll: Box<dyn Poll>,
+    /// Its requests.
+    pub http: HttpClient,
+    /// Inputs of the core.
+    pub inputs: Inputs,
+}
+
+impl Poller {
+    /// Asks until the core is gone.
+    pub async fn run(mut self) {
+        let mut out = Outbox::default();
+        loop {
+            let (now, due) = (self.inputs.now(), self.poll.next_due());
+            if due > now {
+                // Looked at again every second: the daemon's clock may run faster than the wall's.
+                let wait = Duration::from_nanos(due.since(now)).min(Duration::from_secs(1));
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let answer = self.http.send(self.poll.request(now)).await;
+            let response = answer.as_ref().map(crate::http_client::Answer::response);
+            let now = self.inputs.now();
+            if let Err(error) = self.poll.read(response.as_ref(), now, &mut out) {
+                tracing::warn!(source = self.poll.name(), %error, "not understood");
+            }
+            if !self.inputs.outbox(now, &out) {
+                return;
+            }
+            out.clear();
+            // A protocol that is due at once again and again asks ten times a second at the most.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }

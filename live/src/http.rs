@@ -146,8 +146,12 @@ impl Api {
             let why = "no token is configured: set ONETAPE_API_TOKEN and start again";
             return Some(failure(StatusCode::FORBIDDEN, why));
         };
-        let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let given = given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|v| v.to_str().ok());
+        let given = given
+            .and_then(|v| v.strip_prefix("Bearer "))
+            .unwrap_or_default();
         // Hashed first: comparing takes the same time however much of it is right.
         let same = blake3::hash(given.as_bytes()) == blake3::hash(token.expose_secret().as_bytes());
         (!same).then(|| failure(StatusCode::UNAUTHORIZED, "a bearer token is needed"))
@@ -158,7 +162,10 @@ impl Api {
             action,
             note: note.to_owned(),
         };
-        if self.inputs.event(&Event::OperatorCommand(Box::new(command))) {
+        if self
+            .inputs
+            .event(&Event::OperatorCommand(Box::new(command)))
+        {
             Json(json!({"ok": true})).into_response()
         } else {
             failure(StatusCode::SERVICE_UNAVAILABLE, "the core has ended")
@@ -186,7 +193,11 @@ async fn ready(State(api): State<Arc<Api>>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (code, Json(json!({"ready": why.is_empty(), "not_ready": why}))).into_response()
+    (
+        code,
+        Json(json!({"ready": why.is_empty(), "not_ready": why})),
+    )
+        .into_response()
 }
 
 async fn plain(State(api): State<Arc<Api>>) -> Response {
@@ -214,20 +225,68 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
     let core = &api.core;
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, labels: &str, value: u64| {
-        let _ = writeln!(text, "# HELP onetape_{name} {help}\n# TYPE onetape_{name} gauge");
+        let _ = writeln!(
+            text,
+            "# HELP onetape_{name} {help}\n# TYPE onetape_{name} gauge"
+        );
         let _ = writeln!(text, "onetape_{name}{labels} {value}");
     };
-    gauge("up", "1 while the core's loop turns", "", api.is_alive().into());
-    gauge("sequence", "last frame", "", core.next_sequence.load(Ordering::Acquire).saturating_sub(1));
-    gauge("core_turns", "times round the core's loop", "", core.turns.load(Ordering::Acquire));
-    gauge("inputs_waiting", "inputs in the core's queue", "", core.waiting.load(Ordering::Acquire));
-    gauge("open_orders", "orders at work", "", shown.open_orders as u64);
-    gauge("unknown_orders", "orders whose outcome is unknown", "", shown.unknown_orders as u64);
-    gauge("halts", "reasons to halt in force", "", shown.halts.len() as u64);
+    gauge(
+        "up",
+        "1 while the core's loop turns",
+        "",
+        api.is_alive().into(),
+    );
+    gauge(
+        "sequence",
+        "last frame",
+        "",
+        core.next_sequence.load(Ordering::Acquire).saturating_sub(1),
+    );
+    gauge(
+        "core_turns",
+        "times round the core's loop",
+        "",
+        core.turns.load(Ordering::Acquire),
+    );
+    gauge(
+        "inputs_waiting",
+        "inputs in the core's queue",
+        "",
+        core.waiting.load(Ordering::Acquire),
+    );
+    gauge(
+        "open_orders",
+        "orders at work",
+        "",
+        shown.open_orders as u64,
+    );
+    gauge(
+        "unknown_orders",
+        "orders whose outcome is unknown",
+        "",
+        shown.unknown_orders as u64,
+    );
+    gauge(
+        "halts",
+        "reasons to halt in force",
+        "",
+        shown.halts.len() as u64,
+    );
     for (venue, path) in &api.order_paths {
         let labels = format!("{{venue=\"{venue}\"}}");
-        gauge("reconciled", "1 while venue and journal agree", &labels, path.reconciled.load(Ordering::Acquire).into());
-        gauge("orders_sent", "orders sent by this process", &labels, path.sent.load(Ordering::Acquire));
+        gauge(
+            "reconciled",
+            "1 while venue and journal agree",
+            &labels,
+            path.reconciled.load(Ordering::Acquire).into(),
+        );
+        gauge(
+            "orders_sent",
+            "orders sent by this process",
+            &labels,
+            path.sent.load(Ordering::Acquire),
+        );
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
@@ -241,7 +300,10 @@ async fn intent(
         return refusal;
     }
     let Some(key) = headers.get("idempotency-key").and_then(|v| v.to_str().ok()) else {
-        return failure(StatusCode::BAD_REQUEST, "an Idempotency-Key header is needed");
+        return failure(
+            StatusCode::BAD_REQUEST,
+            "an Idempotency-Key header is needed",
+        );
     };
     let request: IntentRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
@@ -283,7 +345,11 @@ async fn promote(
     if let Some(refusal) = api.refuses(&headers) {
         return refusal;
     }
-    let known = api.keys.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+    let known = api
+        .keys
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .contains(&key);
     if !known {
         return failure(StatusCode::NOT_FOUND, "no such intent");
     }

@@ -97,7 +97,8 @@ impl IntentRequest {
         if qty.0 <= 0 {
             return Err(BadIntent::Rule("qty must be positive"));
         }
-        let optional = |field, value: Option<Decimal>| value.map(|v| price_of(field, v)).transpose();
+        let optional =
+            |field, value: Option<Decimal>| value.map(|v| price_of(field, v)).transpose();
         Ok(IntentReceived {
             key: key.to_owned(),
             instrument: instrument.id(),

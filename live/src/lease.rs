@@ -1,7 +1,7 @@
 //! One daemon an account: a lock file in the user's state folder, held as long as the process lives.
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The right to trade on one account from this machine. Given back when dropped, and by the death of the process.
 #[derive(Debug)]
@@ -35,8 +35,7 @@ impl Lease {
     ///
     /// # Errors
     /// [`LeaseError`].
-    pub fn take(venue: &str, account: &str) -> Result<Self, LeaseError> {
-        let folder = state_folder();
+    pub fn take(folder: &Path, venue: &str, account: &str) -> Result<Self, LeaseError> {
         let hash = blake3::hash(account.as_bytes()).to_hex();
         let path = folder.join(format!("{venue}-{}.lease", &hash.as_str()[..16]));
         let shown = path.display().to_string();
@@ -44,7 +43,7 @@ impl Lease {
             path: shown.clone(),
             source,
         };
-        std::fs::create_dir_all(&folder).map_err(open)?;
+        std::fs::create_dir_all(folder).map_err(open)?;
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -62,7 +61,7 @@ impl Lease {
 }
 
 /// `$XDG_STATE_HOME/onetape`, or `~/.local/state/onetape`, or below the folder for temporary files.
-fn state_folder() -> PathBuf {
+pub fn state_folder() -> PathBuf {
     let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     let base = named.filter(|path| path.is_absolute()).or_else(home);
@@ -75,12 +74,12 @@ mod tests {
 
     #[test]
     fn a_second_lease_of_an_account_is_refused_until_the_first_is_given_back() {
-        let account = format!("test {}", std::process::id());
-        let first = Lease::take("binance", &account).unwrap();
-        assert!(matches!(Lease::take("binance", &account), Err(LeaseError::Taken { .. })));
-        let other = Lease::take("binance", &format!("{account} 2"));
-        assert!(other.is_ok());
+        let dir = tempfile::tempdir().unwrap();
+        let take = |account| Lease::take(dir.path(), "binance", account);
+        let first = take("a").unwrap();
+        assert!(matches!(take("a"), Err(LeaseError::Taken { .. })));
+        assert!(take("b").is_ok());
         drop(first);
-        assert!(Lease::take("binance", &account).is_ok());
+        assert!(take("a").is_ok());
     }
 }

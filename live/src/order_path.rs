@@ -114,7 +114,7 @@ enum Done {
     OrphanCancelled,
     LookedUp(OrderId, Vec<Answer>, usize),
     Gathered(Result<Vec<AccountFact>, String>),
-    KeptAlive(bool),
+    KeptAlive(Option<Answer>),
 }
 
 /// What an order path begins with.
@@ -505,8 +505,10 @@ impl OrderPath {
             Done::LookedUp(id, answers, asked) => self.looked_up(id, &answers, asked, now),
             Done::Gathered(result) => self.gathered(result, tasks),
             Done::OrphanCancelled => {}
-            Done::KeptAlive(well) => {
-                if !well {
+            Done::KeptAlive(answer) => {
+                let response = answer.as_ref().map(Answer::response);
+                self.wire.borrow_mut().kept_alive(response.as_ref());
+                if response.is_none_or(|response| response.status >= 400) {
                     tracing::warn!(
                         venue = self.venue,
                         "the venue did not take the sign of life"
@@ -725,10 +727,7 @@ impl OrderPath {
         };
         self.next_keep_alive = Some(now + Duration::from_millis(every_ms));
         let http = self.http.clone();
-        tasks.spawn_local(async move {
-            let answer = http.send(request).await;
-            Done::KeptAlive(answer.is_some_and(|a| a.response().status < 400))
-        });
+        tasks.spawn_local(async move { Done::KeptAlive(http.send(request).await) });
     }
 }
 

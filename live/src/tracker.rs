@@ -173,6 +173,7 @@ impl Tracker {
             qty: order.qty,
             tag: order.tag,
             worst_price: None,
+            one_of: None,
         };
         self.add(order.id, &decided, order.decided_at, now);
         if let Some(tracked) = self.orders.get_mut(&order.id) {
@@ -724,6 +725,7 @@ mod tests {
                 qty: Qty(qty),
                 tag: 0,
                 worst_price: None,
+                one_of: None,
             };
             let id = OrderId(id);
             self.tracker.decided(id, &decided, Nanos(0), self.now);
@@ -880,6 +882,7 @@ mod tests {
             cancelling: false,
             tag: 0,
             fees: OrderFees::default(),
+            one_of: None,
         };
         rig.tracker.adopt(&order, rig.now);
         let booked = Booked {

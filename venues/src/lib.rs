@@ -17,6 +17,12 @@ pub mod ib;
 #[cfg(feature = "live")]
 pub mod kalshi;
 #[cfg(feature = "live")]
+pub mod polygon;
+#[cfg(feature = "live")]
+pub mod polymarket;
+#[cfg(feature = "live")]
 pub mod telegram;
+#[cfg(feature = "live")]
+pub mod upbit;
 #[cfg(feature = "live")]
 pub mod weather;

@@ -424,6 +424,7 @@ pub(crate) fn every_kind(dir: &Path) {
             price,
             qty: Qty(250),
             tag: 0,
+            one_of: None,
         }));
     }
     tape.derived(&Event::CancelDecided(CancelDecided {

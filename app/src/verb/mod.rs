@@ -1,13 +1,16 @@
 //! The verbs, one file each.
 mod archive;
 mod backtest;
+mod control;
 mod demo;
+mod exchange;
 mod export;
 mod generate;
 mod import;
 mod info;
 mod match_markets;
 mod recover;
+mod run;
 mod tail;
 mod verify;
 mod why;
@@ -31,6 +34,13 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Tail(args) => tail::run(&args, json),
         Verb::Export(args) => export::run(&args, json),
         Verb::Archive(args) => archive::run(&args, json),
+        Verb::Run(args) => run::run(&args, json),
+        Verb::Record(args) => run::record(&args, json),
+        Verb::Exchange(args) => exchange::run(&args, json),
+        Verb::Halt(args) => control::halt(&args, json),
+        Verb::Resume(args) => control::resume(&args, json),
+        Verb::Accept(args) => control::accept(&args, json),
+        Verb::Status(args) => control::status(&args),
         Verb::Match(args) => match_markets::run(&args, json),
         Verb::Completions { shell } => {
             clap_complete::generate(

@@ -331,6 +331,7 @@ fn reference<E>(out: Out<'_, E>) -> Result<(), E> {
         confidence_pct: 100,
         approver: "generator".to_owned(),
         approved_at: Nanos(START_NS),
+        question: String::new(),
     };
     out(START_NS, &Event::PairApproved(Box::new(pair)))?;
     let day = TradingDay {

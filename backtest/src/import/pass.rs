@@ -1,7 +1,7 @@
 //! The two passes over the files, and the journal between them.
 use super::decoder::Decoder;
 use super::error::{Fault, ImportError, Reject};
-use super::facts::{FactsFile, Known};
+use super::facts::{FactsFile, Known, KnownInstrument};
 use super::feed::{Lane, OpenFrame, Place, Routed, Stop};
 use super::lines::Lines;
 use super::options::{ImportOptions, Progress};
@@ -9,7 +9,7 @@ use super::report::{FileReport, ImportReport, RejectReport};
 use super::row::Content;
 use super::survey::{Survey, anonymous_fault, read};
 use super::tape::{Existing, Tape};
-use onetape_engine::event::{DataSource, Event, InstrumentDefined, Kind};
+use onetape_engine::event::{DataSource, Event, InstrumentDefined, InstrumentType, Kind};
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Instrument;
 use onetape_engine::time::Nanos;
@@ -66,6 +66,14 @@ fn bytes_of(files: &[PathBuf]) -> u64 {
         .sum()
 }
 
+fn known(definition: &InstrumentDefined) -> KnownInstrument {
+    KnownInstrument {
+        id: definition.instrument,
+        decimals: definition.decimals,
+        is_binary: definition.instrument_type == InstrumentType::Binary,
+    }
+}
+
 /// What the facts files define before any data are read.
 struct Reference {
     known: Known,
@@ -79,7 +87,7 @@ impl Reference {
                 .market
                 .instruments()
                 .iter()
-                .map(|i| (i.name.clone(), (i.id(), i.decimals())))
+                .map(|i| (i.name.clone(), known(&i.definition)))
                 .collect(),
             definitions: Vec::new(),
         };
@@ -100,9 +108,7 @@ impl Reference {
             let before = existing.market.instruments().len() + reference.definitions.len();
             for definition in file.definitions(before as u32, &reference.known)? {
                 let name = Instrument::full_name(&definition);
-                reference
-                    .known
-                    .insert(name, (definition.instrument, definition.decimals));
+                reference.known.insert(name, known(&definition));
                 reference.definitions.push(definition);
             }
         }
@@ -296,7 +302,11 @@ impl<'a> Import<'a> {
         for (listing, decimals) in survey.listings.iter().zip(&decimals) {
             known.entry(listing.name()).or_insert_with(|| {
                 next += 1;
-                (InstrumentId(next as u32 - 1), *decimals)
+                KnownInstrument {
+                    id: InstrumentId(next as u32 - 1),
+                    decimals: *decimals,
+                    is_binary: false,
+                }
             });
         }
         let mut timed = Vec::new();

@@ -159,7 +159,7 @@ impl Survey {
         let venue = venue.to_ascii_lowercase();
         let fixed = known
             .get(&format!("{venue}:{symbol}"))
-            .map(|(_, decimals)| *decimals);
+            .map(|instrument| instrument.decimals);
         self.listings.push(Listing {
             venue,
             symbol: symbol.to_owned(),

@@ -84,6 +84,13 @@ fn pair(text: &mut String, nth: usize, s: &Suggestion, single_book_venue: &str, 
         "confidence_pct = 0".to_owned(),
         "approver = \"\"".to_owned(),
         format!("approved_at = {}", quoted("FILL IN: when")),
+        format!(
+            "question = {}",
+            quoted(&format!(
+                "{} / {}",
+                s.single_book.title, s.token_market.title
+            ))
+        ),
     ]);
     for line in lines {
         let _ = writeln!(text, "{line}");

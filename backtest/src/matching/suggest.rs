@@ -2,6 +2,7 @@
 use super::direction::{Direction, direction};
 use super::market::Market;
 use super::score::{Score, Texts, score_of};
+use onetape_engine::compliance::{BLOCKED_WORDS, is_blocked};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -69,46 +70,16 @@ pub struct Report {
     pub closed: usize,
 }
 
-/// What no market may be about: adult content, assassination, terrorism (requirements, five systems, 2.3). Beginnings of words.
-const BLOCKED: &[&str] = &[
-    "assassin", "terror", "porn", "xxx", "nude", "nudity", "onlyfans",
-];
-/// The same, of two words.
-const BLOCKED_PAIRS: &[(&str, &str)] = &[
-    ("adult", "content"),
-    ("adult", "film"),
-    ("sex", "tape"),
-    ("suicide", "bomb"),
-];
-
-fn is_blocked(texts: &[&str]) -> bool {
-    texts.iter().any(|text| {
-        let lower = text.to_lowercase();
-        let words: Vec<&str> = lower
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|w| !w.is_empty())
-            .collect();
-        let one = words
-            .iter()
-            .any(|word| BLOCKED.iter().any(|start| word.starts_with(start)));
-        let two = words.windows(2).any(|pair| {
-            BLOCKED_PAIRS
-                .iter()
-                .any(|(a, b)| pair[0] == *a && pair[1].starts_with(b))
-        });
-        one || two
-    })
-}
-
 /// Suggests pairs of a single-book venue's markets and a token venue's.
 pub fn suggest(single_book: &[Market], token_markets: &[Market], options: &Options) -> Report {
+    let blocked = |text: &str| is_blocked(text, BLOCKED_WORDS);
     let mut report = Report::default();
     let mut admit = |markets: &'_ [Market]| -> Vec<usize> {
         let mut places = Vec::new();
         for (place, market) in markets.iter().enumerate() {
             if market.is_closed {
                 report.closed += 1;
-            } else if is_blocked(&[&market.title, &market.rules]) {
+            } else if blocked(&market.title) || blocked(&market.rules) {
                 report.blocked.push(market.id.clone());
             } else {
                 places.push(place);

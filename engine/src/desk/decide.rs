@@ -9,7 +9,9 @@ use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::market::Market;
 use crate::order::Order;
 use crate::risk::{HaltReason, Proposal};
-use crate::strategy::{Candidate, Explanation, LastGates, Stopped, Strategy, View, Wishes};
+use crate::strategy::{
+    Candidate, Explanation, LastGates, OwnLimit, Stopped, Strategy, View, Wishes,
+};
 use crate::time::Nanos;
 use rust_decimal::Decimal;
 
@@ -28,6 +30,8 @@ pub enum Decision {
     Halt(HaltReason, bool),
     /// The first gate that stops a candidate, or none: for the tape where it is another one than before.
     Gate(StrategyId, Box<(Candidate, Stopped)>),
+    /// A limit of a strategy's own that is nearly used up.
+    Near(StrategyId, Box<OwnLimit>),
     /// A call for somebody.
     Alarm(StrategyId, InstrumentId, Alarm, Decimal),
     /// A parent's new state.

@@ -226,7 +226,7 @@ impl Desk {
                 }
             }
             Event::LimitWarned(warned) => {
-                self.risk.warned(warned.gate, warned.scope, warned.whose);
+                self.risk.warned(warned);
             }
             Event::ParentChanged(change) => {
                 self.show_owner(change.strategy, sequence, now, event, market)?;

@@ -78,6 +78,7 @@ impl Orders {
             decided_at: now,
             cancelling: false,
             tag: decided.tag,
+            one_of: decided.one_of,
             fees: OrderFees::default(),
         });
     }
@@ -263,6 +264,7 @@ mod tests {
             qty: Qty(qty),
             tag: 0,
             worst_price: None,
+            one_of: None,
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders

@@ -4,7 +4,7 @@ use crate::error::DecodeError;
 use crate::fees::{FeeAccrual, FeeFormula, Rounding};
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::{Decimals, Money, Price, Qty};
-use crate::order::{OrderState, OrderType, Side, TimeInForce};
+use crate::order::{OneOf, OrderState, OrderType, Side, TimeInForce};
 use crate::risk::{Gate, HaltReason};
 use crate::session::SessionConfig;
 use crate::time::Nanos;
@@ -147,29 +147,43 @@ impl TradingRules {
 
     /// What is wrong with the numbers.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        if self.tick_size.0 <= 0 || self.lot_size.0 <= 0 {
-            return Err("tick and lot size must be positive");
+        self.fault().map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    /// The first field that can't be used, and why.
+    pub fn fault(&self) -> Option<(&'static str, &'static str)> {
+        const STEPS: &str = "tick and lot size must be positive";
+        const BOUNDS: &str = "bounds exclude every order";
+        if self.tick_size.0 <= 0 {
+            return Some(("tick_size", STEPS));
         }
-        if self.min_price > self.max_price || self.min_qty.0 < 0 {
-            return Err("bounds exclude every order");
+        if self.lot_size.0 <= 0 {
+            return Some(("lot_size", STEPS));
         }
+        if self.min_price > self.max_price {
+            return Some(("max_price", BOUNDS));
+        }
+        if self.min_qty.0 < 0 {
+            return Some(("min_qty", BOUNDS));
+        }
+        let bad = |why| Some(("bands", why));
         let mut last = Price(0);
         for band in &self.bands {
             if band.tick.0 <= 0 {
-                return Err("the tick of a price band must be positive");
+                return bad("the tick of a price band must be positive");
             }
             if band.from.0 <= 0 {
-                return Err("a price band must begin at a positive price");
+                return bad("a price band must begin at a positive price");
             }
             if band.from <= last {
-                return Err("price bands must ascend");
+                return bad("price bands must ascend");
             }
             if band.from.0 % band.tick.0 != 0 {
-                return Err("a price band must begin on a multiple of its own tick");
+                return bad("a price band must begin on a multiple of its own tick");
             }
             last = band.from;
         }
-        Ok(())
+        None
     }
 }
 
@@ -466,6 +480,8 @@ pub struct OrderDecided {
     /// side and the price collar beyond it. Venues without market orders get it as the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_price: Option<Price>,
+    /// Which of several alternatives it is.
+    pub one_of: Option<OneOf>,
 }
 
 /// The wish to cancel an order.

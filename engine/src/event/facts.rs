@@ -114,6 +114,9 @@ pub struct PairApproved {
     pub approver: String,
     /// When.
     pub approved_at: Nanos,
+    /// What both venues ask, as the approver read it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub question: String,
 }
 
 /// An approval taken back.

@@ -3,7 +3,7 @@ use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::{Price, Qty};
 use crate::order::Side;
 use crate::parent::{ParentState, Plan};
-use crate::risk::{Gate, Scope};
+use crate::risk::Scope;
 use crate::strategy::GateName;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -101,12 +101,15 @@ pub struct LimitWarned {
     pub scope: Scope,
     /// The number of the venue, strategy or instrument that the limit is for; 0 for all of them.
     pub whose: u32,
-    /// Which limit.
-    pub gate: Gate,
+    /// Which limit: one of the risk gates', or the name of a strategy's parameter.
+    pub gate: GateName,
     /// What the gate saw.
     pub value: Decimal,
     /// What it allows.
     pub limit: Decimal,
+    /// Whose limit of the strategy's own it is, where there are several: a cluster, a station, a wallet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 /// A UTC day began.

@@ -6,7 +6,7 @@ use crate::event::{InstrumentType, TradingStatus};
 use crate::id::{InstrumentId, StrategyId};
 use crate::market::{Instrument, Market};
 use crate::number::{MONEY_DECIMALS, Money, NumberError, Price, Qty, pow10};
-use crate::order::{OrderState, OrderType, Side, TimeInForce};
+use crate::order::{OneOf, OrderState, OrderType, Side, TimeInForce};
 use crate::session::VenueMode;
 use crate::strategy::{GateRow, Relation};
 use crate::time::Nanos;
@@ -32,6 +32,8 @@ pub struct Proposal {
     /// The instrument with the position whose counterpart this order is: an order that hedges what is held already
     /// reduces risk, so halts, the day's loss and the order rate do not stop it.
     pub hedges: Option<InstrumentId>,
+    /// Which of several alternatives the order is. Of those that reduce a position only the largest counts.
+    pub one_of: Option<OneOf>,
 }
 
 /// Which gate stopped an order, what it saw and what it allows.
@@ -437,7 +439,8 @@ impl<'a> Subject<'a> {
     /// Whether the order can only reduce what is held, all working orders of its side included.
     fn is_exit(&self) -> bool {
         let order = self.order;
-        self.only_reduces(self.strategy, order.instrument, order.side, order.qty)
+        let asked = (order.one_of, order.qty);
+        self.only_reduces(self.strategy, order.instrument, order.side, asked)
     }
 
     /// Whether the order is the counterpart of a position that the strategy really holds: with all that works on its side
@@ -461,13 +464,52 @@ impl<'a> Subject<'a> {
         strategy: StrategyId,
         instrument: InstrumentId,
         side: Side,
-        qty: Qty,
+        asked: (Option<OneOf>, Qty),
     ) -> bool {
         let held = self.held(strategy, instrument);
         if held == 0 || held.signum() == i128::from(side.sign()) {
             return false;
         }
-        self.working(strategy, instrument, side) + i128::from(qty.0) <= held.abs()
+        self.comes_to(strategy, instrument, side, asked) <= held.abs()
+    }
+
+    /// The most that a strategy's orders of a side and one that is asked for can fill. Of alternatives the largest counts:
+    /// the owner cancels the others when one fills. One of the asked order's own group that is being taken back makes room
+    /// for it: a stop-loss must not wait until the other entry's cancel has arrived.
+    fn comes_to(
+        &self,
+        strategy: StrategyId,
+        instrument: InstrumentId,
+        side: Side,
+        (one_of, qty): (Option<OneOf>, Qty),
+    ) -> i128 {
+        let mut alone = 0;
+        let mut alternatives: Vec<(OneOf, i128)> = Vec::new();
+        let mut add = |one_of: Option<OneOf>, qty: Qty| {
+            let Some(one_of) = one_of else {
+                alone += i128::from(qty.0);
+                return;
+            };
+            match alternatives.iter_mut().find(|(known, _)| *known == one_of) {
+                Some((_, sum)) => *sum += i128::from(qty.0),
+                None => alternatives.push((one_of, qty.0.into())),
+            }
+        };
+        add(one_of, qty);
+        let group = |one_of: Option<OneOf>| one_of.map(|one_of| one_of.group);
+        for order in self.desk.orders().iter() {
+            let replaced =
+                order.cancelling && one_of.is_some() && group(order.one_of) == group(one_of);
+            if (order.strategy, order.instrument, order.side) == (strategy, instrument, side)
+                && !replaced
+            {
+                add(order.one_of, order.remaining());
+            }
+        }
+        alternatives.sort_unstable_by_key(|(one_of, sum)| (one_of.group, *sum));
+        let groups = alternatives.chunk_by(|(a, _), (b, _)| a.group == b.group);
+        let largest = groups.filter_map(|group| group.last().map(|(_, sum)| sum));
+        alone + largest.sum::<i128>()
     }
 
     /// What a strategy holds, signed.
@@ -627,7 +669,12 @@ impl<'a> Subject<'a> {
                 let notional = instrument.decimals().notional(price, qty)?;
                 let opens_short = side == Side::Sell
                     && instrument.definition.instrument_type == InstrumentType::Binary
-                    && !self.only_reduces(working.strategy, working.instrument, side, Qty(0));
+                    && !self.only_reduces(
+                        working.strategy,
+                        working.instrument,
+                        side,
+                        (None, Qty(0)),
+                    );
                 gross = gross.add(if opens_short {
                     risk_of_short(instrument, notional, qty.0.into())?
                 } else {

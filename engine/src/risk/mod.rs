@@ -10,9 +10,11 @@ mod limits;
 pub use check::{Denial, Near, Proposal, check, explain, worst_price};
 pub use limits::{LimitUnits, Limits, RiskConfig};
 
+use crate::event::LimitWarned;
 use crate::id::{InstrumentId, OrderId, StrategyId, VenueId};
 use crate::number::{Money, Price, Qty};
 use crate::order::Side;
+use crate::strategy::GateName;
 use crate::time::{Nanos, SECOND_NS};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -193,8 +195,8 @@ pub(crate) struct DayStart {
 pub struct RiskState {
     /// Reasons to halt in force.
     pub halts: BTreeSet<HaltReason>,
-    /// Limits that were warned of today: gate, scope and whose.
-    warned: BTreeSet<(Gate, Scope, u32)>,
+    /// Limits that were warned of today: gate, scope, whose, and whose among a strategy's own.
+    warned: BTreeSet<(GateName, Scope, u32, Option<String>)>,
     /// The last second's orders.
     recent: VecDeque<RecentOrder>,
     last_orders: Vec<LastOrder>,
@@ -204,6 +206,12 @@ pub struct RiskState {
     day_start: Vec<DayStart>,
     /// A venue's report that was refused as an illegal move, by the frame that carried it.
     pub(crate) illegal_move: Option<(crate::id::Sequence, OrderId)>,
+}
+
+/// What a limit is known by.
+fn key(warned: &LimitWarned) -> (GateName, Scope, u32, Option<String>) {
+    let (gate, of) = (warned.gate.clone(), warned.of.clone());
+    (gate, warned.scope, warned.whose, of)
 }
 
 impl RiskState {
@@ -238,16 +246,19 @@ impl RiskState {
     }
 
     /// Whether somebody was warned of a limit today.
-    pub(crate) fn is_warned(&self, gate: Gate, scope: Scope, whose: u32) -> bool {
-        self.warned.contains(&(gate, scope, whose))
+    pub(crate) fn is_warned(&self, warned: &LimitWarned) -> bool {
+        self.warned.contains(&key(warned))
     }
 
-    pub(crate) fn warned(&mut self, gate: Gate, scope: Scope, whose: u32) {
-        self.warned.insert((gate, scope, whose));
+    pub(crate) fn warned(&mut self, warned: &LimitWarned) {
+        self.warned.insert(key(warned));
     }
 
     /// Whose the orders of the last second are, and in what.
-    fn recent_orders(&self, now: Nanos) -> impl Iterator<Item = (StrategyId, InstrumentId)> + '_ {
+    pub(crate) fn recent_orders(
+        &self,
+        now: Nanos,
+    ) -> impl Iterator<Item = (StrategyId, InstrumentId)> + '_ {
         let counts = move |order: &&RecentOrder| now.since(order.at) < SECOND_NS;
         let recent = self.recent.iter().filter(counts);
         recent.map(|order| (order.strategy, order.instrument))

@@ -392,6 +392,7 @@ impl<S: Sink> Sequencer<S> {
                 qty: p.qty,
                 tag: p.tag,
                 worst_price: risk::worst_price(&self.desk, &self.market, p),
+                one_of: p.one_of,
             }),
             Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
                 cause,
@@ -431,16 +432,17 @@ impl<S: Sink> Sequencer<S> {
                 Scope::Strategy => order.strategy.0.into(),
                 Scope::Instrument => order.instrument.0,
             };
-            if !self.desk.risk().is_warned(near.gate, near.scope, whose) {
-                let warned = LimitWarned {
-                    cause,
-                    strategy: order.strategy,
-                    scope: near.scope,
-                    whose,
-                    gate: near.gate,
-                    value: near.value,
-                    limit: near.limit,
-                };
+            let warned = LimitWarned {
+                cause,
+                strategy: order.strategy,
+                scope: near.scope,
+                whose,
+                gate: GateName::Borrowed(near.gate.name()),
+                value: near.value,
+                limit: near.limit,
+                of: None,
+            };
+            if !self.desk.risk().is_warned(&warned) {
                 self.emit(now, &Event::LimitWarned(Box::new(warned)))?;
             }
         }
@@ -453,6 +455,22 @@ impl<S: Sink> Sequencer<S> {
         Some(match decision {
             Decision::Gate(strategy, changed) => {
                 return self.gate_changed(cause, *strategy, changed);
+            }
+            Decision::Near(strategy, near) => {
+                let warned = LimitWarned {
+                    cause,
+                    strategy: *strategy,
+                    scope: Scope::Strategy,
+                    whose: strategy.0.into(),
+                    gate: GateName::Borrowed(near.limit),
+                    value: near.value.to_decimal(),
+                    limit: near.most.to_decimal(),
+                    of: near.of.clone(),
+                };
+                if self.desk.risk().is_warned(&warned) {
+                    return None;
+                }
+                Event::LimitWarned(Box::new(warned))
             }
             Decision::Alarm(strategy, instrument, alarm, value) => {
                 Event::AlarmRaised(Box::new(AlarmRaised {

@@ -271,6 +271,7 @@ impl Strategy for State {
             qty: Qty(change).abs(),
             tag: 0,
             hedges: None,
+            one_of: None,
         });
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Per tick only the first gate that stops a candidate counts, and it reaches the tape when it is another one than before.
 //! To explain a moment (`onetape why`) every gate is asked and noted.
-use super::Wishes;
+use super::{OwnLimit, Wishes};
 use crate::id::InstrumentId;
 use crate::number::{MONEY_DECIMALS, Money, pow10};
 use rust_decimal::Decimal;
@@ -24,6 +24,15 @@ impl Figure {
     /// `mantissa / 10^scale`.
     pub const fn new(mantissa: i128, scale: u32) -> Self {
         Self { mantissa, scale }
+    }
+
+    /// Whether at least 80 % of a limit is used up (requirements, five systems, 2.3: warn at 80 % of any limit).
+    pub(super) fn is_near(self, limit: Self) -> bool {
+        let times = |figure: Self, factor| Self {
+            mantissa: figure.mantissa.saturating_mul(factor),
+            ..figure
+        };
+        limit.mantissa > 0 && times(self, 5) >= times(limit, 4)
     }
 
     /// As a decimal: exact where one can hold it, otherwise without the last digits.
@@ -119,6 +128,7 @@ pub struct Gates<'w> {
     wishes: &'w mut Wishes,
     candidate: Candidate,
     blocked: bool,
+    near: Vec<OwnLimit>,
 }
 
 impl<'w> Gates<'w> {
@@ -127,6 +137,7 @@ impl<'w> Gates<'w> {
             wishes,
             candidate,
             blocked: false,
+            near: Vec::new(),
         }
     }
 
@@ -188,12 +199,36 @@ impl<'w> Gates<'w> {
         passes || explaining
     }
 
+    /// How much of one of the strategy's own limits is used up with what the candidate asks for. From 80 % on it is said on
+    /// the tape, once a UTC day, if the candidate passes. `limit` is the parameter's name, `of` whose limit it is where
+    /// there are several.
+    pub fn uses(
+        &mut self,
+        limit: &'static str,
+        of: Option<&str>,
+        value: impl Into<Figure>,
+        most: impl Into<Figure>,
+    ) {
+        let (value, most) = (value.into(), most.into());
+        if value.is_near(most) {
+            self.near.push(OwnLimit {
+                limit,
+                of: of.map(str::to_owned),
+                value,
+                most,
+            });
+        }
+    }
+
     /// Ends the asking: whether every gate let the candidate pass. An order may follow only then.
     #[inline]
     #[must_use]
     pub fn passed(self) -> bool {
         if !self.blocked {
             self.wishes.gate(self.candidate, None);
+            if !self.near.is_empty() {
+                self.wishes.near(self.near);
+            }
         }
         !self.blocked
     }

@@ -269,6 +269,7 @@ impl State {
                             qty: Qty(size),
                             tag: 0,
                             hedges: None,
+                            one_of: None,
                         });
                     }
                 }

@@ -15,7 +15,7 @@ mod view;
 mod weather;
 
 pub use gates::{Candidate, Figure, GateName, GateRow, Gates, LastGates, Relation, Stopped};
-pub use view::{Explanation, View, Wishes};
+pub use view::{Explanation, OwnLimit, View, Wishes};
 
 use crate::error::EngineError;
 use crate::event::Event;

@@ -3,7 +3,7 @@ use super::gates::{Candidate, Figure, GateRow, Gates, LastGates, Stopped};
 use crate::desk::{Decision, Desk, Position};
 use crate::error::EngineError;
 use crate::event::{Alarm, IntentChanged, ParentChanged, SignalRaised};
-use crate::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
+use crate::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId, VenueId};
 use crate::market::Market;
 use crate::number::{Money, Qty};
 use crate::order::Order;
@@ -77,18 +77,43 @@ impl<'a> View<'a> {
     /// # Errors
     /// [`EngineError`] when a number does not fit.
     pub fn day_profit(&self, currency: CurrencyId) -> Result<Money, EngineError> {
+        self.day_profit_of(self.positions(), currency)
+    }
+
+    /// What some positions gained since UTC midnight, those paid in a currency.
+    ///
+    /// # Errors
+    /// [`EngineError`] when a number does not fit.
+    pub fn day_profit_of(
+        &self,
+        positions: impl Iterator<Item = &'a Position>,
+        currency: CurrencyId,
+    ) -> Result<Money, EngineError> {
         let mut gain = Money::ZERO;
-        for position in self.positions() {
+        for position in positions {
             let instrument = self.market.instrument(position.instrument)?;
             if instrument.quote_currency == currency {
-                let start = self
-                    .desk
-                    .risk()
-                    .day_start(self.strategy, position.instrument);
+                let risk = self.desk.risk();
+                let start = risk.day_start(position.strategy, position.instrument);
                 gain = gain.add(position.profit(instrument)?.sub(start)?)?;
             }
         }
         Ok(gain)
+    }
+
+    /// Every position that any strategy ever had.
+    pub fn everybodys_positions(&self) -> impl Iterator<Item = &'a Position> + use<'a> {
+        self.desk.ledger().positions().iter()
+    }
+
+    /// Orders of all strategies to a venue that were decided within the last second.
+    pub fn orders_in_last_second(&self, venue: VenueId) -> usize {
+        let recent = self.desk.risk().recent_orders(self.now);
+        let there = recent.filter(|(_, id)| {
+            let instrument = self.market.instrument(*id);
+            instrument.is_ok_and(|instrument| instrument.venue == venue)
+        });
+        there.count()
     }
 
     /// Whether a halt stops new risk of the strategy.
@@ -96,6 +121,19 @@ impl<'a> View<'a> {
         let mut halts = self.desk.risk().halts.iter();
         halts.any(|reason| reason.stops(self.strategy))
     }
+}
+
+/// How much of one of its own limits a strategy uses up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnLimit {
+    /// The parameter's name.
+    pub limit: &'static str,
+    /// Whose limit it is, where there are several.
+    pub of: Option<String>,
+    /// What is used up with the order that is asked for.
+    pub value: Figure,
+    /// What the limit allows.
+    pub most: Figure,
 }
 
 /// What a strategy wants, in order.
@@ -111,6 +149,7 @@ enum Wish {
     Cancel(OrderId),
     Timer(Nanos, u64),
     Gate(Candidate, Stopped),
+    Near(Box<OwnLimit>),
     Alarm(InstrumentId, Alarm, Figure),
     Parent(Box<ParentChanged>),
     Signal(Box<SignalRaised>),
@@ -207,6 +246,12 @@ impl Wishes {
         }
     }
 
+    /// Notes limits of the strategy's own that are nearly used up.
+    pub(super) fn near(&mut self, near: Vec<OwnLimit>) {
+        let near = near.into_iter().map(|near| Wish::Near(Box::new(near)));
+        self.wishes.extend(near);
+    }
+
     #[inline]
     pub(super) fn gate(&mut self, candidate: Candidate, stopped: Stopped) {
         self.wishes.push(Wish::Gate(candidate, stopped));
@@ -237,6 +282,7 @@ impl Wishes {
             Wish::Gate(candidate, stopped) => {
                 Decision::Gate(strategy, Box::new((candidate, stopped)))
             }
+            Wish::Near(near) => Decision::Near(strategy, near),
             Wish::Alarm(instrument, alarm, value) => {
                 Decision::Alarm(strategy, instrument, alarm, value.to_decimal())
             }

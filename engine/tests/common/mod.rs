@@ -247,6 +247,7 @@ impl Rig {
             qty: Qty(qty),
             tag: 0,
             worst_price: None,
+            one_of: None,
         };
         OrderId(self.derive(at, &Event::OrderDecided(decided)).0)
     }
@@ -362,6 +363,18 @@ impl Rig {
             _ => None,
         };
         self.events().into_iter().filter_map(report).collect()
+    }
+
+    /// Limits that were warned of: which, whose, value and limit.
+    pub(crate) fn warned(&self) -> Vec<(String, Option<String>, String, String)> {
+        let warned = |(_, event): (u64, Event<'_>)| match event {
+            Event::LimitWarned(w) => {
+                let figures = (w.value.to_string(), w.limit.to_string());
+                Some((w.gate.into_owned(), w.of, figures.0, figures.1))
+            }
+            _ => None,
+        };
+        self.events().into_iter().filter_map(warned).collect()
     }
 
     /// What was reported on an order, in order.

@@ -4,7 +4,7 @@ use onetape_engine::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use onetape_engine::number::{Money, Price, Qty};
 use onetape_engine::order::{OrderType, Side};
 use onetape_engine::parent::{Leg, ParentState, Plan, Remedy, UnwindRule};
-use onetape_engine::risk::{Gate, Scope};
+use onetape_engine::risk::Scope;
 use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
 
@@ -52,6 +52,7 @@ pub(crate) fn facts() -> Vec<Event<'static>> {
             confidence_pct: 95,
             approver: "somebody".into(),
             approved_at: AT,
+            question: "Will rates be cut in March?".into(),
         })),
         Event::PairWithdrawn(Box::new(PairWithdrawn {
             pair: "high".into(),
@@ -227,9 +228,10 @@ pub(crate) fn records() -> Vec<Event<'static>> {
             strategy,
             scope: Scope::Total,
             whose: 0,
-            gate: Gate::Position,
+            gate: "position".into(),
             value: Decimal::from(9),
             limit: Decimal::from(10),
+            of: None,
         })),
         Event::SignalRaised(Box::new(SignalRaised {
             cause,

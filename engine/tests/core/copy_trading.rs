@@ -795,6 +795,24 @@ fn caps_of_position_market_and_wallet_leave_what_room_there_is() {
 }
 
 /// 9 USD of capital, 7.99875 and .19037 of it spent: .81 is left, whatever the position gained meanwhile.
+/// 19.75 at .405 are 7.99875: 88.9 % of 9 in the token, and of 1,000 in the market and the wallet nothing to speak of.
+#[test]
+fn a_cap_that_is_nearly_used_up_is_warned_of() {
+    let mut day = Day::with(r#""max_position_usd": 9, "#, 800);
+    day.golden_position();
+    let token = Some("polymarket:YES".to_owned());
+    let row = (
+        "max_position_usd".to_owned(),
+        token,
+        "7.99875".to_owned(),
+        "9".to_owned(),
+    );
+    assert_eq!(day.rig.warned(), [row]);
+    let mut day = Day::new();
+    day.golden_position();
+    assert!(day.rig.warned().is_empty());
+}
+
 #[test]
 fn what_is_spent_is_not_spent_again() {
     let params = r#""capital_usd": 9, "sizing": "fixed", "fixed_usd": 8, "wallet_gap_ms": 0, "max_market_pct": 100,

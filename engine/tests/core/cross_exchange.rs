@@ -2,11 +2,11 @@
 use crate::common::{MS, NOON, Rig, decoded, fees, frame, level, rules};
 use onetape_engine::event::{
     Alarm, BookHeader, BookUpdate, Event, Feed, FeedCondition, FeedState, Fill, InstrumentDefined,
-    InstrumentType, MarketStatus, StaleReason, TradingStatus, VenueHealth,
+    InstrumentType, MarketStatus, OrderDecided, StaleReason, TradingStatus, VenueHealth,
 };
-use onetape_engine::id::InstrumentId;
+use onetape_engine::id::{InstrumentId, Sequence, StrategyId};
 use onetape_engine::number::{Decimals, Price, Qty};
-use onetape_engine::order::Side;
+use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::parent::ParentState;
 use onetape_engine::sequencer::{MemorySink, Sequencer};
 use onetape_engine::session::{SessionConfig, StrategyConfig};
@@ -753,6 +753,175 @@ fn inventory_and_its_caps_bound_every_trade() {
     stops(json!({"min_liquidity_krw": 142_000_000}), "liquidity_krw");
     stops(json!({"max_exposure_pct": 0}), "exposure_room");
     stops(json!({"max_position_usdt": 0.5}), "position_room");
+}
+
+/// Health is 1 - 40/100 = .6; at 50 bps of entry and 63.68 of edge nothing gets a score of 99.
+#[test]
+fn a_route_needs_its_score_of_net_gain_health_fees_and_inventory() {
+    let mut day = Day::new(json!({"min_route_score": 99}));
+    day.tick_for(DEAR, 2 * SECOND);
+    let (score, limit) = day.gate_row(SELL, "route_score");
+    let score = score.parse::<f64>().unwrap();
+    // Net 67.71 - 15 - 5 - 4.05 = 43.7 of 50: .87; fees 1 - 42/63.68 = .34; no imbalance to speak of.
+    let by_hand = 40.0 * 0.873 + 30.0 * 0.6 + 20.0 * 0.340 + 10.0;
+    assert!((score - by_hand).abs() < 1.0 && limit == "99", "{score}");
+    // A venue just within its bounds leaves too little.
+    let mut day = Day::new(json!({}));
+    day.is_healthy = false;
+    day.health("upbit", 100);
+    day.health("binance", 100);
+    day.tick_for(DEAR, SECOND);
+    assert!(day.position(UPBIT) < 0, "43.7 net of 50 make up for it");
+    let mut day = Day::new(json!({"entry_bps": 60}));
+    day.is_healthy = false;
+    day.health("upbit", 100);
+    day.tick_for(DEAR, SECOND);
+    assert_eq!(day.gate(SELL).as_deref(), Some("route_score"));
+}
+
+/// A lost round trip costs about 7 dollars of some 240,000: .003 %.
+#[test]
+fn a_drawdown_and_the_days_losses_of_everybody_end_entries() {
+    for (params, gate, limit) in [
+        (json!({"max_drawdown_pct": 0.001}), "drawdown_pct", "0.001"),
+        (
+            json!({"max_venue_day_loss_usdt": 1}),
+            "venue_day_loss_usdt",
+            "1",
+        ),
+        (
+            json!({"max_total_day_loss_usdt": 1}),
+            "total_day_loss_usdt",
+            "1",
+        ),
+    ] {
+        let mut day = Day::new(params);
+        lose(&mut day);
+        let sent = day.orders().len();
+        day.tick_for(DEAR, 2 * SECOND);
+        let (value, most) = day.gate_row(SELL, gate);
+        let value = value.parse::<f64>().unwrap();
+        assert!(
+            value > most.parse().unwrap() && most == limit,
+            "{gate} {value}"
+        );
+        assert_eq!(
+            (day.report("closed").as_str(), day.orders().len()),
+            ("1", sent)
+        );
+    }
+}
+
+/// 1000 dollars of exposure are 500 a leg: at 100,001 that is .00499 coin.
+#[test]
+fn what_everybody_holds_bounds_a_trade() {
+    let mut day = Day::new(json!({"max_total_exposure_usdt": 1_000}));
+    day.tick_for(DEAR, SECOND);
+    assert_eq!(day.orders()[0], (UPBIT, Side::Sell, 141_000_000, 499_000));
+    let mut day = Day::new(json!({"max_total_exposure_usdt": 1}));
+    day.tick_for(DEAR, SECOND);
+    assert_eq!(day.gate(SELL).as_deref(), Some("total_exposure_room"));
+    assert!(day.orders().is_empty());
+}
+
+/// Of three positions on the won venue all would be short: 100 % above 70 %. The other way two of three are.
+#[test]
+fn positions_that_all_lean_one_way_stop_another_one() {
+    let dear_after = |most: Value| {
+        let mut day = Day::new(json!({"max_bias_pct": most}));
+        let ether = defined(3, "upbit", "KRW-ETH", "ETH", "KRW", (0, 8));
+        day.rig.input(day.at, &ether);
+        day.rig.input(day.at, &Event::TradingRules(rules(3)));
+        day.rig
+            .input(day.at, &Event::FeeSchedule(Box::new(fees(3, 500, 500))));
+        day.rig.quote_of(
+            day.at,
+            3,
+            (5_000_000, 100_000_000),
+            (5_001_000, 100_000_000),
+        );
+        for id in [FX, 3] {
+            let decided = OrderDecided {
+                cause: Sequence(1),
+                strategy: StrategyId(0),
+                instrument: InstrumentId(id),
+                side: Side::Sell,
+                order_type: OrderType::Market,
+                time_in_force: TimeInForce::ImmediateOrCancel,
+                price: Price(0),
+                qty: Qty(1_000),
+                tag: 0,
+                one_of: None,
+            };
+            day.rig.derive(day.at, &Event::OrderDecided(decided));
+        }
+        day.tick_for(PARITY, 2 * SECOND);
+        assert_eq!((day.position(FX), day.position(3)), (-1_000, -1_000));
+        day.tick_for(DEAR, SECOND);
+        day
+    };
+    let day = dear_after(json!(70));
+    assert_eq!(
+        day.gate_row(SELL, "bias_pct"),
+        ("100".to_owned(), "70".to_owned())
+    );
+    assert_eq!(day.position(UPBIT), 0);
+    let mut day = dear_after(json!(99));
+    day.tick_for(CHEAP, SECOND);
+    assert!(day.position(UPBIT) > 0, "two of three");
+}
+
+/// Two orders a second less a buffer of half: one. The close of half a second before is that one already.
+#[test]
+fn entries_leave_a_part_of_the_venues_rate_for_exits() {
+    let worse = [(141_500_000, 141_510_000), PARITY[1], PARITY[2]];
+    let quick = |rate: u32| {
+        let mut day =
+            Day::new(json!({"retry_ms": 1, "rate_buffer_pct": 50, "upbit_orders_per_s": rate}));
+        for best in [DEAR, worse] {
+            day.tick(best);
+            for _ in 0..4 {
+                day.heartbeat(10 * MS);
+                day.rig.heartbeat(day.at);
+            }
+        }
+        assert_eq!(
+            (day.report("closed").as_str(), day.position(UPBIT)),
+            ("1", 0)
+        );
+        day.at -= 80 * MS;
+        day.tick(DEAR);
+        day
+    };
+    assert_eq!(quick(20).orders().len(), 5, "it opens again");
+    let day = quick(2);
+    assert_eq!(
+        day.gate_row(SELL, "upbit_order_rate"),
+        ("2".to_owned(), "1".to_owned())
+    );
+    assert_eq!(day.orders().len(), 4);
+}
+
+/// .00999 coin at 100,001 are 999.00999 dollars of 1000: 99.9 %. Said once a day, whatever is traded after it.
+#[test]
+fn a_limit_that_is_nearly_used_up_is_warned_of_once_a_day() {
+    let mut day = Day::new(json!({"route_losses": 100, "loss_streak": 2}));
+    let position = || {
+        (
+            "max_position_usdt".to_owned(),
+            None,
+            "999.00999".to_owned(),
+            "1000".to_owned(),
+        )
+    };
+    lose(&mut day);
+    assert_eq!(day.rig.warned(), [position()]);
+    lose(&mut day);
+    assert_eq!(day.rig.warned(), [position()]);
+    day.at += 43_200 * SECOND;
+    day.tick_for(PARITY, 400 * SECOND);
+    day.tick_for(DEAR, 2 * SECOND);
+    assert_eq!(day.rig.warned(), [position(), position()], "another day");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod cross_exchange;
 mod encoding;
 mod fees;
 mod halts;
+mod market_data;
 mod order_states;
 mod paper_venue;
 mod parents;

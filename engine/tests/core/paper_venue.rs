@@ -541,6 +541,7 @@ fn stop_for(
         qty: Qty(qty),
         tag: 0,
         worst_price: None,
+        one_of: None,
     };
     OrderId(rig.derive(at, &Event::OrderDecided(decided)).0)
 }
@@ -751,6 +752,7 @@ fn the_price_collar_is_for_limits_and_not_for_triggers() {
             qty: Qty(1_000),
             tag: 0,
             hedges: None,
+            one_of: None,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
         let checked = risk::check(
@@ -941,6 +943,7 @@ fn while_an_outcome_is_unknown_its_instrument_takes_no_new_risk_and_the_order_co
             qty: Qty(1_000),
             tag: 0,
             hedges: None,
+            one_of: None,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
         let checked = risk::check(

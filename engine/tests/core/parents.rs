@@ -343,6 +343,7 @@ fn a_hedge_of_nothing_is_an_entry() {
         qty: Qty(1),
         tag: 0,
         hedges: Some(InstrumentId(0)),
+        one_of: None,
     };
     let check = |proposal: &_| {
         let now = Nanos(NOON + 10 * S);

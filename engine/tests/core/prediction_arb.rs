@@ -79,6 +79,7 @@ fn pair() -> PairApproved {
         confidence_pct: 100,
         approver: "me".into(),
         approved_at: Nanos(NOON),
+        question: String::new(),
     }
 }
 
@@ -591,6 +592,97 @@ fn each_cap_makes_the_entry_smaller_and_too_small_is_no_entry() {
             assert_eq!(held(&rig), [shares, 0, shares], "{params}");
         }
     }
+}
+
+/// By hand: 100 shares at 0.45 + 0.50 bind 95; of 1.1 % of 10,000 that is 86 %, of the soft 0.6 % more than all; one pair of
+/// one, one under way of one.
+#[test]
+fn limits_that_are_nearly_used_up_are_warned_of_with_their_cluster() {
+    let params = r#"{"cluster_soft_pct": 0.6, "cluster_hard_pct": 1.1, "cluster_all_pct": 50, "max_open_pairs": 1,
+        "max_concurrent": 1}"#;
+    let rig = opened(params);
+    let warned: Vec<_> = rig.warned().into_iter().map(|w| (w.0, w.1)).collect();
+    let rates = || Some("rates".to_owned());
+    assert_eq!(
+        warned,
+        [
+            ("cluster_soft_pct".to_owned(), rates()),
+            ("cluster_hard_pct".to_owned(), rates()),
+            ("max_open_pairs".to_owned(), None),
+            ("max_concurrent".to_owned(), None),
+        ]
+    );
+    assert_eq!(rig.warned()[1].3, "110");
+    assert!(opened("{}").warned().is_empty(), "far from every limit");
+}
+
+/// Two pairs where one is allowed: the one that was approved first trades.
+#[test]
+fn pairs_beyond_the_most_do_not_trade() {
+    let mut rig = markets(r#"{"max_pairs": 1}"#);
+    for id in [K, YES, NO] {
+        rig.input(NOON, &Event::FeeSchedule(Box::new(schedule(id))));
+    }
+    let other = PairApproved {
+        pair: "another".into(),
+        cluster: "more".into(),
+        ..pair()
+    };
+    approve(&mut rig, NOON, other.clone());
+    approve(&mut rig, NOON, pair());
+    dislocated(&mut rig, NOON);
+    assert_eq!(gate(&rig, 2).as_deref(), Some("pairs"), "the second pair");
+    assert_eq!(orders(&rig), 1);
+    let all = rig.warned().into_iter().map(|w| (w.0, w.2, w.3));
+    let full = ("max_pairs".to_owned(), "2".to_owned(), "1".to_owned());
+    assert!(all.into_iter().any(|warned| warned == full));
+}
+
+/// Blocked words are asked before anything is sized: in the pair's name, its question, its cluster, an event, a symbol.
+#[test]
+fn what_no_market_may_be_about_does_not_trade() {
+    let stopped = |rig: &mut Rig| {
+        dislocated(rig, NOON);
+        assert_eq!(gate(rig, 0).as_deref(), Some("compliance"));
+        assert_eq!(orders(rig), 0);
+    };
+    for edit in [
+        |pair: &mut PairApproved| pair.pair = "an assassination in March".into(),
+        |pair: &mut PairApproved| pair.question = "Will there be a terrorist attack?".into(),
+        |pair: &mut PairApproved| pair.cluster = "Adult content".into(),
+    ] {
+        let mut pair = pair();
+        edit(&mut pair);
+        stopped(&mut ready_with("{}", pair));
+    }
+    let terms = |event: &str| {
+        Event::ContractTerms(Box::new(ContractTerms {
+            instrument: InstrumentId(NO),
+            event: event.into(),
+            cluster: "rates".into(),
+            closes_at: Nanos(SETTLES - DAY_NS / 2),
+            settles_at: Nanos(SETTLES),
+            rules_hash: "p1".into(),
+            temperature: None,
+        }))
+    };
+    // Terms count whether they come before the approval or after it.
+    let mut rig = ready("{}");
+    rig.input(NOON, &terms("terror-26"));
+    stopped(&mut rig);
+    let mut rig = ready("{}");
+    rig.input(NOON, &terms("KXRATE-26"));
+    dislocated(&mut rig, NOON);
+    assert_eq!(orders(&rig), 1);
+    stopped(&mut ready(r#"{"blocked_words": ["rate cut"]}"#));
+    let mut free = ready_with(r#"{"blocked_words": []}"#, {
+        PairApproved {
+            question: "assassination".into(),
+            ..pair()
+        }
+    });
+    dislocated(&mut free, NOON);
+    assert_eq!(orders(&free), 1, "the operator's own list counts");
 }
 
 #[test]

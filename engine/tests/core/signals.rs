@@ -510,6 +510,42 @@ fn a_halt_takes_entries_back_and_leaves_protection() {
     assert_eq!(held(&rig), 0, "no halt keeps a position from being left");
 }
 
+/// The halt comes while the buy entry fills, before its cancel arrives: stop-loss and target stand both although their sum,
+/// and the sell entry that is being taken back, are three times what is held. Then one fills and the other is cancelled.
+#[test]
+fn halted_stop_and_target_stand_both_and_sell_no_more_than_is_held() {
+    for (last, price) in [((1130, 1131), 1130), ((1009, 1010), 1009)] {
+        let mut rig = with_pattern(inside_bars(""));
+        let then = at(9, 51);
+        rig.heartbeat(then - SECOND);
+        let halt = OperatorCommand {
+            action: OperatorAction::Halt,
+            note: "test".into(),
+        };
+        rig.input(then, &Event::OperatorCommand(Box::new(halt)));
+        quote(&mut rig, then + MS / 2, 1049, 1050);
+        assert_eq!(held(&rig), 250, "the fill beats the halt's cancel");
+        rig.heartbeat(then + SECOND);
+        let protection: Vec<_> = orders(&rig)[2..]
+            .iter()
+            .map(|o| (o.2, o.3, o.4, o.5))
+            .collect();
+        let stop = (Side::Sell, OrderType::Stop, 1010, 250);
+        let target = (Side::Sell, OrderType::Limit, 1130, 250);
+        assert_eq!(protection, [stop, target]);
+        assert_eq!(working(&rig), 2);
+        quote(&mut rig, then + MINUTE, last.0, last.1);
+        rig.heartbeat(then + 2 * MINUTE);
+        assert_eq!(fills(&rig), [(1050, 250), (price, 250)]);
+        assert_eq!((held(&rig), working(&rig), orders(&rig).len()), (0, 0, 4));
+        let denials = rig.events();
+        let mut denials = denials.iter().map(|(_, event)| event);
+        assert!(!denials.any(|event| matches!(event, Event::OrderDenied(_))));
+        assert!(alarms(&rig).is_empty());
+        decides_the_same_again(rig);
+    }
+}
+
 /// A trade at 10.60 that happened in the mother bar comes while the inside bar is under way: the mother keeps the high
 /// that was closed, no bar takes the price, and a pattern of a mother in doubt does not trade.
 #[test]
@@ -714,6 +750,26 @@ fn guards_and_caps_stop_or_shrink_an_entry() {
         "trading_day",
         "a day that nobody told of"
     );
+}
+
+/// By hand: 250 shares at 10.50 are 2,625 of 3,000; 100 at risk of the 1.2 % that are 120.
+#[test]
+fn caps_that_are_nearly_used_up_are_warned_of() {
+    let more = r#", "max_gross_usd": 3000, "max_position_loss_pct": 1.2"#;
+    let rig = with_pattern(inside_bars(more));
+    assert_eq!(raised(&rig).len(), 2);
+    let warned = |gate: &str, of: Option<&str>, value: &str, limit: &str| {
+        let of = of.map(str::to_owned);
+        (gate.to_owned(), of, value.to_owned(), limit.to_owned())
+    };
+    assert_eq!(
+        rig.warned(),
+        [
+            warned("max_gross_usd", None, "2625", "3000"),
+            warned("max_position_loss_pct", Some("paper:X"), "100", "120"),
+        ]
+    );
+    assert!(with_pattern(inside_bars("")).warned().is_empty());
 }
 
 fn intents(more: &str) -> Rig {

@@ -573,6 +573,17 @@ fn without_a_fee_schedule_nothing_trades() {
     assert_eq!(orders(&rig).len(), 1);
 }
 
+/// By hand, from the day above: 14.37 are 72 % of a trade's 19.842; with 15.01 more the city has 29.38 of 29.763.
+#[test]
+fn a_limit_that_is_nearly_used_up_is_warned_of() {
+    let warned = |gate: &str, of: &str, value: &str, limit: &str| {
+        let of = Some(of.to_owned());
+        (gate.to_owned(), of, value.to_owned(), limit.to_owned())
+    };
+    let city = warned("max_city_pct", "NYC", "29.38", "29.763");
+    assert_eq!(the_day().warned(), [city]);
+}
+
 #[test]
 fn a_storm_of_rejections_pauses_for_a_quarter_of_an_hour() {
     let mut config = session(r#", "retry_ms": 1, "reprice_ms": 1"#);

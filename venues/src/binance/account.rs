@@ -12,7 +12,7 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub enum UserEvent<'a> {
     /// `executionReport`: an order of ours changed.
-    Execution(Execution<'a>),
+    Execution(Box<Execution<'a>>),
     /// `outboundAccountPosition`: the balances that changed.
     Position(Position<'a>),
     /// `balanceUpdate`, `externalLockUpdate`: money came, went or was locked without an order; by how much, not how much
@@ -95,7 +95,9 @@ impl<'a> UserEvent<'a> {
         let bad = |e: serde_json::Error| malformed("user event", &e.to_string());
         let head: Head<'_> = serde_json::from_str(text).map_err(bad)?;
         Ok(match head.e.as_ref() {
-            "executionReport" => UserEvent::Execution(serde_json::from_str(text).map_err(bad)?),
+            "executionReport" => {
+                UserEvent::Execution(Box::new(serde_json::from_str(text).map_err(bad)?))
+            }
             "outboundAccountPosition" => {
                 UserEvent::Position(serde_json::from_str(text).map_err(bad)?)
             }

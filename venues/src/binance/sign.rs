@@ -17,7 +17,7 @@ pub const API_KEY_HEADER: &str = "X-MBX-APIKEY";
 
 #[derive(Clone)]
 enum Key {
-    Hmac(hmac::Key),
+    Hmac(Arc<hmac::Key>),
     Ed25519(Arc<Ed25519KeyPair>),
 }
 
@@ -34,7 +34,7 @@ impl Signer {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
         Self {
             api_key,
-            key: Key::Hmac(key),
+            key: Key::Hmac(Arc::new(key)),
         }
     }
 

@@ -10,13 +10,17 @@
 //! snapshot taken in `with` and the subscription agree: everything published has a number, and `truth.published()` is the
 //! last number that the snapshot contains. A face sends through [`Socket`], which is where messages are lost, repeated,
 //! delayed or cut; requests pass [`with_faults`], which is where answers get lost.
+pub mod binance;
 pub mod eodhd;
 mod fault;
 pub mod ib;
+pub mod kalshi;
 mod matching;
 mod player;
+pub mod polymarket;
 mod socket;
 mod truth;
+pub mod upbit;
 pub mod weather;
 
 pub use fault::{Fault, FaultPlan, Faults, RequestFault, SocketFault, with_faults};

@@ -221,6 +221,16 @@ impl Truth {
         }
     }
 
+    /// Gives every venue so much cash in each currency that its instruments are paid in.
+    pub fn endow(&mut self, cash: Decimal) {
+        for instrument in self.market.instruments() {
+            let definition = &instrument.definition;
+            let key = (definition.venue.clone(), definition.quote.clone());
+            self.initial_cash.insert(key.clone(), cash);
+            self.cash.insert(key, cash);
+        }
+    }
+
     /// The market: instruments, books, quotes, rules, fees.
     pub const fn market(&self) -> &Market {
         &self.market

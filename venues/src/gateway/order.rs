@@ -200,4 +200,9 @@ pub trait OrderWire: Send {
         let _ = now;
         None
     }
+
+    /// Reads the answer to it, for venues whose next such request builds on the last one; `None` where none came.
+    fn kept_alive(&mut self, response: Option<&Response<'_>>) {
+        let _ = response;
+    }
 }

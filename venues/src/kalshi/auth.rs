@@ -140,12 +140,23 @@ fn pem_block(pem: &str) -> Option<(&str, Zeroizing<Vec<u8>>)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use aws_lc_rs::encoding::AsDer;
     use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{KeyPair, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
     use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    /// Signs with a key of this run.
+    pub(in crate::kalshi) fn signer() -> Signer {
+        static SIGNER: LazyLock<Signer> = LazyLock::new(|| {
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+            let der = pair.as_der().unwrap();
+            Signer::new("key-1", &pem("PRIVATE KEY", der.as_ref())).unwrap()
+        });
+        SIGNER.clone()
+    }
 
     fn pem(label: &str, der: &[u8]) -> SecretString {
         let body = STANDARD.encode(der);
@@ -187,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_wrong_key_is_named_and_not_shown() {
-        // A 1024-bit RSA key in PKCS#1: only its outer numbers matter, it is refused before it is used.
+        // The beginning of an elliptic-curve key: its algorithm is another one.
         let ec = [
             0x30, 0x13, 6, 7, 42, 134, 72, 206, 61, 2, 1, 6, 8, 42, 134, 72, 206, 61, 3, 1, 7,
         ];

@@ -132,6 +132,18 @@ fn read(
     if ends.iter().flatten().any(|end| *end <= open) {
         return Err(document.reject(span, "close", &close.to_string(), "must be after open"));
     }
+    if let Some(half) = half_close.filter(|half| *half > close) {
+        let why = "must not be after close";
+        return Err(document.reject(span, "half_close", &half.to_string(), why));
+    }
+    let rests = |day: &&Date| {
+        let weekend = matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
+        weekend || **day < first || last < **day
+    };
+    if let Some(day) = half_days.iter().find(rests) {
+        let why = "must be a weekday from `from` to `to`";
+        return Err(document.reject(span, "half_days", &day.to_string(), why));
+    }
     if half_close.is_none() && !half_days.is_empty() {
         return Err(missing("half_close"));
     }

@@ -25,27 +25,29 @@ pub(super) struct Row {
     pub(super) line: u64,
     pub(super) fields: Map<String, Value>,
     file: String,
-    /// Lines of its fields, by path.
-    lines: BTreeMap<String, u64>,
+    written: Written,
 }
+
+/// Lines of a table's fields and their values as they are written, by path.
+type Written = BTreeMap<String, (u64, String)>;
 
 impl Row {
     pub(super) fn is_definition(&self) -> bool {
         self.kind == Kind::InstrumentDefined
     }
 
-    /// An error in one of its fields.
+    /// An error in one of its fields: with the value as it is written, or with `value` where it is not.
     pub(super) fn fault(&self, field: &str, value: &str, why: &str) -> ImportError {
-        let line = self.lines.get(field).copied().unwrap_or(self.line);
-        let value = if value.is_empty() {
-            self.fields
-                .get(field)
-                .map_or_else(String::new, |value| match value {
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                })
-        } else {
-            value.to_owned()
+        let inner = format!(".{field}");
+        let within = || {
+            let mut fields = self.written.iter();
+            let found = fields.find(|(path, _)| path.ends_with(&inner));
+            found.map(|(_, written)| written)
+        };
+        let written = self.written.get(field).or_else(within);
+        let (line, value) = match written {
+            Some((line, written)) => (*line, written.as_str()),
+            None => (self.line, value),
         };
         ImportError::Fact(Reject {
             file: self.file.clone(),
@@ -187,11 +189,11 @@ impl<'a> Document<'a> {
             line: self.line_at(span.start),
             fields: Map::new(),
             file: self.name.to_owned(),
-            lines: BTreeMap::new(),
+            written: Written::new(),
         };
         for (key, value) in table {
             let (span, name) = (key.span(), key.into_inner().into_owned());
-            let value = self.value(value.into_inner(), &span, &name, &mut row.lines)?;
+            let value = self.value(value, &span, &name, &mut row.written)?;
             if name == "at" {
                 row.at_ns = value.as_u64();
                 if row.at_ns.is_none() {
@@ -208,13 +210,15 @@ impl<'a> Document<'a> {
     /// A value as JSON: times as UTC ns, dates as days since 1970, other numbers by their text.
     fn value(
         &self,
-        value: DeValue<'_>,
+        value: Spanned<DeValue<'_>>,
         span: &Range<usize>,
         path: &str,
-        lines: &mut BTreeMap<String, u64>,
+        written: &mut Written,
     ) -> Result<Value, ImportError> {
-        lines.insert(path.to_owned(), self.line_at(span.start));
-        Ok(match value {
+        let text = self.text.get(value.span()).unwrap_or_default();
+        let text = text.trim_matches(['"', '\'']).to_owned();
+        written.insert(path.to_owned(), (self.line_at(span.start), text));
+        Ok(match value.into_inner() {
             DeValue::String(text) => Value::String(text.into_owned()),
             DeValue::Boolean(flag) => Value::Bool(flag),
             DeValue::Float(float) => Value::String(float.as_str().to_owned()),
@@ -248,7 +252,7 @@ impl<'a> Document<'a> {
                 for (place, item) in items.into_iter().enumerate() {
                     let here = item.span();
                     let path = format!("{path}[{place}]");
-                    values.push(self.value(item.into_inner(), &here, &path, lines)?);
+                    values.push(self.value(item, &here, &path, written)?);
                 }
                 Value::Array(values)
             }
@@ -257,7 +261,7 @@ impl<'a> Document<'a> {
                 for (key, value) in table {
                     let (here, name) = (key.span(), key.into_inner().into_owned());
                     let path = super::join(path, &name);
-                    let value = self.value(value.into_inner(), &here, &path, lines)?;
+                    let value = self.value(value, &here, &path, written)?;
                     fields.insert(name, value);
                 }
                 Value::Object(fields)
@@ -278,7 +282,7 @@ impl<'a> Document<'a> {
             line: self.line_at(span.start),
             fields,
             file: self.name.to_owned(),
-            lines: BTreeMap::new(),
+            written: Written::new(),
         }
     }
 

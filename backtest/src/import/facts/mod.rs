@@ -4,6 +4,7 @@
 //! times and dates as TOML writes them. Everything is read and checked before a frame is written.
 mod calendar;
 mod document;
+mod in_place;
 
 use super::error::{ImportError, Reject};
 use document::{Document, Row};
@@ -40,8 +41,18 @@ const KINDS: [Kind; 21] = [
     Kind::VenueHealth,
 ];
 
-/// Names by number, with the decimals of their prices and quantities.
-pub(super) type Known = BTreeMap<String, (InstrumentId, Decimals)>;
+/// Instruments by name.
+pub(super) type Known = BTreeMap<String, KnownInstrument>;
+
+/// What a fact about an instrument is held against.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownInstrument {
+    pub(super) id: InstrumentId,
+    /// Of its prices and quantities.
+    pub(super) decimals: Decimals,
+    /// Whether it pays 0 or 1.
+    pub(super) is_binary: bool,
+}
 
 /// One fact, ready for the tape.
 pub(super) struct Fact {
@@ -128,6 +139,7 @@ impl FactsFile {
     pub(super) fn resolve(&self, known: &Known) -> Result<Vec<Fact>, ImportError> {
         let mut facts = Vec::new();
         let mut seen: Vec<(String, &Row)> = Vec::new();
+        let mut pairs = in_place::Pairs::default();
         for row in self.rows.iter().filter(|row| !row.is_definition()) {
             let mut fields = row.fields.clone();
             name_instruments(&mut fields, "", None, known, row)?;
@@ -135,14 +147,16 @@ impl FactsFile {
             event
                 .check()
                 .map_err(|bad| row.fault(bad.field, &bad.value, bad.rule))?;
-            if let Some(key) = unique_key(&event) {
-                let key = format!("{} {:?} {key}", event.kind().name(), row.at_ns);
+            in_place::check(&event, row, known)?;
+            if let Some((field, key)) = unique_key(&event, row.at_ns) {
+                let key = format!("{} {key}", event.kind().name());
                 if let Some((_, first)) = seen.iter().find(|(known, _)| *known == key) {
                     let why = format!("line {} says this already", first.line);
-                    return Err(row.fault(event.kind().name(), "", &why));
+                    return Err(row.fault(field, "", &why));
                 }
                 seen.push((key, row));
             }
+            pairs.see(&event, row)?;
             facts.push(Fact {
                 at_ns: row.at_ns,
                 event,
@@ -152,22 +166,35 @@ impl FactsFile {
     }
 }
 
-/// What two facts of one kind and time can't both say.
-fn unique_key(event: &Event<'_>) -> Option<String> {
+/// What two facts of one kind can't both say, and the field that names it. What may change is said once for each time.
+fn unique_key(event: &Event<'_>, at_ns: Option<u64>) -> Option<(&'static str, String)> {
     Some(match event {
-        Event::TradingRules(e) => format!("{} {}", e.instrument.0, e.effective_from.0),
-        Event::FeeSchedule(e) => format!("{} {}", e.instrument.0, e.effective_from.0),
-        Event::ContractTerms(e) => e.instrument.0.to_string(),
-        Event::PairApproved(e) => e.pair.clone(),
-        Event::Forecast(e) => format!("{} {} {} {}", e.station, e.day, e.issued_at.0, e.source),
-        Event::LeaderListed(e) => e.wallet.clone(),
-        Event::LeaderTrade(e) => format!(
-            "{} {} {} {:?} {} {} {}",
-            e.wallet, e.transaction, e.instrument.0, e.side, e.price.0, e.qty.0, e.occurrence
-        ),
-        Event::TradingDay(e) => format!("{} {}", e.calendar, e.day),
-        Event::DailyBar(e) => format!("{} {}", e.instrument.0, e.day),
-        Event::Resolution(e) => e.instrument.0.to_string(),
+        Event::TradingRules(e) => {
+            let key = format!("{} {}", e.instrument.0, e.effective_from.0);
+            ("effective_from", key)
+        }
+        Event::FeeSchedule(e) => {
+            let key = format!("{} {}", e.instrument.0, e.effective_from.0);
+            ("effective_from", key)
+        }
+        Event::ContractTerms(e) => ("instrument", format!("{at_ns:?} {}", e.instrument.0)),
+        Event::PairApproved(e) => ("pair", format!("{at_ns:?} {}", e.pair)),
+        Event::Forecast(e) => {
+            let key = format!("{} {} {} {}", e.station, e.day, e.issued_at.0, e.source);
+            ("issued_at", format!("{at_ns:?} {key}"))
+        }
+        Event::LeaderListed(e) => ("wallet", format!("{at_ns:?} {}", e.wallet)),
+        Event::LeaderTrade(e) => {
+            let key = format!(
+                "{at_ns:?} {} {} {} {:?} {} {} {}",
+                e.wallet, e.transaction, e.instrument.0, e.side, e.price.0, e.qty.0, e.occurrence
+            );
+            ("occurrence", key)
+        }
+        Event::TradingDay(e) => ("day", format!("{at_ns:?} {} {}", e.calendar, e.day)),
+        Event::DailyBar(e) => ("day", format!("{at_ns:?} {} {}", e.instrument.0, e.day)),
+        // A contract pays once.
+        Event::Resolution(e) => ("instrument", e.instrument.0.to_string()),
         _ => return None,
     })
 }
@@ -229,14 +256,14 @@ fn name_instruments(
             continue;
         };
         let text = value.as_str().unwrap_or_default().to_owned();
-        let Some((id, d)) = known.get(&text) else {
+        let Some(instrument) = known.get(&text) else {
             let why =
                 "no such instrument: define it, or give the file that shows it in the same command";
             return Err(row.fault(&join(path, name), &text, why));
         };
-        *value = id.0.into();
+        *value = instrument.id.0.into();
         if name == "instrument" {
-            decimals = Some(*d);
+            decimals = Some(instrument.decimals);
         }
     }
     for (name, value) in fields.iter_mut() {

@@ -36,7 +36,7 @@ impl Brakes {
             self.outcomes.pop_front();
         }
         let orders = self.outcomes.len() as u64;
-        let failures = self.outcomes.iter().filter(|failed| **failed).count() as u64;
+        let failures = self.failures() as u64;
         if orders >= u64::from(rules.breaker_orders)
             && failures >= u64::from(rules.breaker_failures)
             && failures * 100 >= orders * u64::from(rules.breaker_pct)
@@ -44,6 +44,11 @@ impl Brakes {
             self.open_until = now.after(rules.breaker_ns);
             self.outcomes.clear();
         }
+    }
+
+    /// How many of the last entry orders failed.
+    pub(super) fn failures(&self) -> usize {
+        self.outcomes.iter().filter(|failed| **failed).count()
     }
 
     /// How long the breaker stays open, in milliseconds, rounded up; 0 when it is closed.

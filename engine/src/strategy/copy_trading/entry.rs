@@ -82,6 +82,8 @@ struct Rooms {
     market: Money,
     wallet: Money,
     cash: Money,
+    market_cap: Money,
+    wallet_cap: Money,
 }
 
 /// Cash and equity of the strategy.
@@ -183,18 +185,19 @@ impl State {
         let most = affordable(account.cash, ask, lot, instrument.decimals())?;
         let fee = taker_fee(instrument, view.now, ask, most)?;
         let fee = fee.max(taker_fee(instrument, view.now, cap, most)?);
+        let market_cap = share(account.equity, rules.max_market_ppm)?;
+        let wallet_cap = share(account.equity, rules.max_wallet_ppm)?;
         Some(Rooms {
             loss: view.day_profit(self.currency?).ok()?.negated(),
             rule: rule_usd(rules.size, leader_usd, portfolio, account.equity)?,
             position: room(rules.max_position, position)?,
-            market: room(
-                share(account.equity, rules.max_market_ppm)?,
-                self.committed(is_same_market),
-            )?,
+            market: room(market_cap, self.committed(is_same_market))?,
             wallet: room(
-                share(account.equity, rules.max_wallet_ppm)?,
+                wallet_cap,
                 self.committed(|other| other.leader == mirror.leader),
             )?,
+            market_cap,
+            wallet_cap,
             cash: account.cash.sub(fee).ok()?,
         })
     }
@@ -381,6 +384,30 @@ impl State {
         ) {
             return;
         }
+        let market = token.event.as_deref().unwrap_or(&instrument.name);
+        for (limit, of, cap, room) in [
+            (
+                "max_position_usd",
+                instrument.name.as_str(),
+                rules.max_position,
+                rooms.position,
+            ),
+            ("max_market_pct", market, rooms.market_cap, rooms.market),
+            (
+                "max_wallet_pct",
+                &leader.wallet,
+                rooms.wallet_cap,
+                rooms.wallet,
+            ),
+        ] {
+            let used = cap.0.saturating_sub(room.0).saturating_add(notional.0);
+            gates.uses(limit, Some(of), Money(used), cap);
+        }
+        gates.uses("max_copies", None, copies + 1, rules.max_copies);
+        gates.uses("max_open_copies", None, others + 1, rules.max_open_copies);
+        gates.uses("max_day_loss_usd", None, rooms.loss, rules.max_day_loss);
+        let failures = self.brakes.failures();
+        gates.uses("breaker_failures", None, failures, rules.breaker_failures);
         if gates.passed() {
             wishes.order(Proposal {
                 instrument: mirror.token,
@@ -395,6 +422,7 @@ impl State {
                 qty,
                 tag: tag(number, true),
                 hedges: None,
+                one_of: None,
             });
         }
     }

@@ -214,6 +214,7 @@ impl State {
                 qty,
                 tag: tag(number, false),
                 hedges: None,
+                one_of: None,
             });
         }
     }

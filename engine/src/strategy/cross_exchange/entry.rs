@@ -1,23 +1,29 @@
 //! The gates of an entry, in the order in which they are asked, and the plan that follows.
+use super::guards::{Merits, Totals, health};
 use super::inventory::{Inventory, imbalance};
 use super::sizing::{common_lot, met_by, through, walk};
-use super::spread::{BPS_SCALE, FeeRates, Route, Spreads, Tops, net_to_open};
-use super::{BINANCE, Bound, FX, State, UPBIT, in_bps};
+use super::spread::{FeeRates, ONE, Route, Spreads, Tops, net_to_open};
+use super::{BINANCE, Bound, FX, State, UPBIT, in_bps, in_pct};
 use crate::event::{TradingRules, TradingStatus};
 use crate::market::Instrument;
 use crate::number::{Money, NumberError, Qty};
 use crate::parent::{Leg, Plan, Remedy, UnwindRule};
 use crate::strategy::{Candidate, Figure, Gates, View, Wishes};
 
-/// A share in parts per billion as percent.
-const fn in_pct(ppb: i64) -> Figure {
-    Figure::new(ppb as i128, BPS_SCALE + 2)
-}
-
 /// One venue's side of an entry.
 struct Venue<'a> {
     instrument: &'a Instrument,
     rules: &'a TradingRules,
+}
+
+/// What the gates before the size found out.
+struct Found<'a> {
+    spreads: &'a Spreads,
+    tops: &'a Tops,
+    fees: &'a FeeRates,
+    totals: &'a Totals,
+    /// What opening brings net, the expected spread at exit taken off.
+    net: i64,
 }
 
 impl State {
@@ -82,10 +88,19 @@ impl State {
             return None;
         }
         let fees = fees?;
-        if !self.pays(route, &spreads, &fees, gates) || !self.may(route, view, gates) {
+        let net = self.pays(route, &spreads, &fees, gates)?;
+        if !self.may(route, view, gates) {
             return None;
         }
-        let sized = self.size(route, bound, &spreads, &tops, &fees, view, gates);
+        let totals = self.stays_within(route, bound, &tops, view, gates)?;
+        let found = Found {
+            spreads: &spreads,
+            tops: &tops,
+            fees: &fees,
+            totals: &totals,
+            net,
+        };
+        let sized = self.size(route, bound, &found, view, gates);
         // A number that does not fit is a doubt, and a doubt is no trade.
         if !gates.holds("numbers_fit", sized.is_ok()) {
             return None;
@@ -160,14 +175,14 @@ impl State {
         })
     }
 
-    /// Whether it is worth it.
+    /// Whether it is worth it. Returns what it brings net.
     fn pays(
         &self,
         route: Route,
         spreads: &Spreads,
         fees: &FeeRates,
         gates: &mut Gates<'_>,
-    ) -> bool {
+    ) -> Option<i64> {
         let limits = &self.limits;
         // AL-12 is strict: 20 bps are not above 10 + 10.
         let both_fees = fees.upbit + fees.binance;
@@ -176,55 +191,58 @@ impl State {
             in_bps(limits.min_profit),
             in_bps(both_fees + 1),
         ) {
-            return false;
+            return None;
         }
         // Strict, too.
-        let costs = fees.round_trip() + limits.slip_in + limits.slip_out + limits.fx_drift;
+        let costs = self.costs(fees);
         if !gates.at_least(
             "round_trip",
             in_bps(self.edges[route.index()]),
             in_bps(costs + 1),
         ) {
-            return false;
+            return None;
         }
         let earned = spreads.open[route.index()];
         let expected = spreads.expected_close(route, self.mean.value());
         let net = net_to_open(route, earned, fees, limits.slip_in)
             .map_or(i64::MIN, |net| net.saturating_sub(expected));
-        gates.at_least("net_to_open", in_bps(net), in_bps(limits.min_profit))
+        let pays = gates.at_least("net_to_open", in_bps(net), in_bps(limits.min_profit));
+        pays.then_some(net)
+    }
+
+    /// What a round trip costs.
+    const fn costs(&self, fees: &FeeRates) -> i64 {
+        let limits = &self.limits;
+        fees.round_trip() + limits.slip_in + limits.slip_out + limits.fx_drift
     }
 
     /// Pauses, halts and the day's loss.
     fn may(&self, route: Route, view: &View<'_>, gates: &mut Gates<'_>) -> bool {
         let left_ms = |until: crate::time::Nanos| until.since(view.now).div_ceil(1_000_000);
+        let day_loss = self.day_loss_krw(view.now).unwrap_or(Money(i128::MAX));
+        let most = self.limits.max_day_loss;
+        gates.uses("max_day_loss_krw", None, day_loss, most);
+        let (losses, streak) = (self.streaks.losses(), self.params.loss_streak);
+        gates.uses("loss_streak", None, losses, streak);
         let until = self.streaks.route_paused_until[route.index()];
         gates.at_most("retry_pause_ms", left_ms(self.quiet_until), 0)
             && gates.at_most("loss_pause_ms", left_ms(self.streaks.paused_until), 0)
             && gates.at_most("route_pause_ms", left_ms(until), 0)
             && gates.holds("not_halted", !view.is_halted())
-            && gates.at_most(
-                "day_loss_krw",
-                self.day_loss_krw(view.now).unwrap_or(Money(i128::MAX)),
-                self.limits.max_day_loss,
-            )
+            && gates.at_most("day_loss_krw", day_loss, most)
     }
 
     /// How much, by inventory and depth, in whole lots above both minimums.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what the gates before it have found, taken apart nowhere else"
-    )]
     fn size(
         &self,
         route: Route,
         bound: &Bound,
-        spreads: &Spreads,
-        tops: &Tops,
-        fees: &FeeRates,
+        found: &Found<'_>,
         view: &View<'_>,
         gates: &mut Gates<'_>,
     ) -> Result<Option<Plan>, NumberError> {
         let (limits, units) = (&self.limits, &bound.units);
+        let (spreads, tops, fees) = (found.spreads, found.tops, found.fees);
         let venue = |slot: usize| {
             let instrument = view.market.instrument(bound.ids[slot]).ok()?;
             let rules = instrument.rules_at(view.now)?;
@@ -253,8 +271,31 @@ impl State {
             view.position_in(bound.ids[BINANCE]),
         )?;
         let overflow = NumberError::Overflow { what: "imbalance" };
-        let apart = imbalance(inventory.values(units, tops)?).ok_or(overflow.clone())?;
-        if !gates.at_most("imbalance_pct", in_pct(apart), in_pct(limits.max_imbalance)) {
+        let values = inventory.values(units, tops)?;
+        let all = values[0].add(values[1])?;
+        let apart = imbalance(values).ok_or(overflow.clone())?;
+        let costs = self.costs(fees);
+        let merits = Merits {
+            net: found.net,
+            entry: limits.entry,
+            edge: self.edges[route.index()],
+            costs,
+            health: health(&self.words, &self.params, limits),
+            imbalance: [apart, limits.max_imbalance],
+        };
+        let drawdown = self.drawdown(bound, tops, all).ok_or(overflow.clone())?;
+        if !gates.at_most("imbalance_pct", in_pct(apart), in_pct(limits.max_imbalance))
+            || !gates.at_least(
+                "route_score",
+                in_pct(merits.score()),
+                in_pct(limits.min_score),
+            )
+            || !gates.at_most(
+                "drawdown_pct",
+                in_pct(drawdown),
+                in_pct(limits.max_drawdown),
+            )
+        {
             return Ok(None);
         }
         let side = route.upbit_side();
@@ -266,6 +307,9 @@ impl State {
             return Ok(None);
         }
         let rooms = inventory.rooms(route, units, limits, tops, [fees.upbit, fees.binance])?;
+        // Both legs are positions.
+        let room = limits.max_total_exposure.sub(found.totals.exposure)?;
+        let total = units.coins(units.binance, tops.binance.ask.price, Money(room.0 / 2))?;
         let lot = common_lot(units, upbit.rules, binance.rules).ok_or(overflow)?;
         let coins = |coins: i128| Figure::new(coins, units.coin_decimals());
         for (name, room) in [
@@ -274,12 +318,12 @@ impl State {
             ("skew_room", rooms.skew),
             ("exposure_room", rooms.exposure),
             ("position_room", rooms.position),
+            ("total_exposure_room", total),
         ] {
             if !gates.at_least(name, coins(room), coins(lot)) {
                 return Ok(None);
             }
         }
-        let costs = fees.round_trip() + limits.slip_in + limits.slip_out + limits.fx_drift;
         let least = spreads
             .expected_close(route, self.mean.value())
             .saturating_add(limits.entry.max(costs + 1));
@@ -295,7 +339,7 @@ impl State {
             met_by(upbit.instrument, side),
             met_by(binance.instrument, side.opposite()),
             least,
-            rooms.least(),
+            rooms.least().min(total),
         );
         let whole = walked.coins - walked.coins % lot;
         if !gates.at_least("depth", coins(whole), coins(lot)) || whole <= 0 {
@@ -337,6 +381,45 @@ impl State {
         if !is_large_enough {
             return Ok(None);
         }
+        let value = units.binance.notional(tops.binance.ask.price, b_qty)?;
+        let both = Money(value.0.saturating_mul(2)).add(found.totals.exposure)?;
+        let share = |part: i128, whole: i128| {
+            let share = part.checked_mul(ONE)?.checked_div(whole.max(1))?;
+            i64::try_from(share).ok().map(in_pct)
+        };
+        let receiving = match route {
+            Route::SellUpbit => inventory.coin_binance,
+            Route::BuyUpbit => inventory.coin_upbit,
+        };
+        let coin = inventory.coin_upbit.saturating_add(inventory.coin_binance);
+        for (name, share, most) in [
+            (
+                "max_exposure_pct",
+                share(value.0, all.0),
+                limits.max_exposure,
+            ),
+            (
+                "skew_cap_pct",
+                share(receiving.saturating_add(whole), coin),
+                limits.skew_cap,
+            ),
+            (
+                "max_imbalance_pct",
+                Some(in_pct(apart)),
+                limits.max_imbalance,
+            ),
+            (
+                "max_drawdown_pct",
+                Some(in_pct(drawdown)),
+                limits.max_drawdown,
+            ),
+        ] {
+            let share = share.ok_or(NumberError::Overflow { what: "share" })?;
+            gates.uses(name, None, share, in_pct(most));
+        }
+        gates.uses("max_position_usdt", None, value, limits.max_position);
+        let most = limits.max_total_exposure;
+        gates.uses("max_total_exposure_usdt", None, both, most);
         let legs = [
             Leg {
                 instrument: bound.ids[UPBIT],

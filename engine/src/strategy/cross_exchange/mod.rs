@@ -12,12 +12,14 @@
 //! | [`inventory`] | what lies where and how much may move |
 //! | [`sizing`] | both books walked together; lots and limits |
 //! | [`health`] | the venues' tiers |
+//! | [`guards`] | a route's score, and what all strategies together hold, lost and send |
 //! | [`streaks`] | losses in a row, the day's result, pauses |
 //! | [`account`] | what round trips came to, FX apart |
 //! | [`entry`], [`exit`] | the gates, and the plans that go to the parent's state machine |
 mod account;
 mod entry;
 mod exit;
+mod guards;
 mod health;
 mod inventory;
 mod mean;
@@ -129,6 +131,8 @@ pub struct State {
     /// Whether somebody was called for the abnormal spread of now.
     called_abnormal: bool,
     report: Report,
+    /// The highest that its total was.
+    peak: Money,
 }
 
 impl State {
@@ -151,6 +155,7 @@ impl State {
             called_streaks: 0,
             called_abnormal: false,
             report: Report::new(params.numeraire),
+            peak: Money::ZERO,
             params: params.clone(),
         })
     }
@@ -462,6 +467,7 @@ impl State {
         let teller = self.teller(self.fx.ok_or(no_fx)?);
         let outcome = trip.close(&bound.units, &self.last_tops(), &teller)?;
         let profit = self.report.add(trip, &outcome)?;
+        self.peak = self.peak.max(self.report.total()?);
         self.streaks.closed(now, trip.route, profit, &self.params)?;
         self.trip = None;
         if self
@@ -512,6 +518,11 @@ const fn side_of(role: Role, leg: Side) -> Side {
     } else {
         leg
     }
+}
+
+/// A share in parts per billion as percent.
+const fn in_pct(ppb: i64) -> Figure {
+    Figure::new(ppb as i128, BPS_SCALE + 2)
 }
 
 /// A ratio in parts per billion as basis points.

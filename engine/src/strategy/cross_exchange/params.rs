@@ -79,12 +79,19 @@ pub struct Params {
 
     /// Largest round trip, in dollars.
     pub max_position_usdt: Decimal,
-    /// Largest round trip, in percent of all that is held on both venues.
+    /// Largest round trip, in percent of all that is held on both venues: one coin's share and that of both venues, of
+    /// which the stricter is the default.
     pub max_exposure_pct: Decimal,
+    /// Largest value of every strategy's positions paid in won or dollars, a round trip's two included, in dollars.
+    pub max_total_exposure_usdt: Decimal,
     /// Largest difference between the venues' values, in percent of both.
     pub max_imbalance_pct: Decimal,
     /// Largest share of all coin that may lie on one venue after a trade, in percent.
     pub skew_cap_pct: Decimal,
+    /// Largest share of one direction among all positions on the won venue, of every strategy, in percent.
+    pub max_bias_pct: Decimal,
+    /// Fewer positions than this have no direction.
+    pub bias_positions: u32,
     /// Displayed on the won venue's side that is hit, in won, at least.
     pub min_liquidity_krw: Decimal,
     /// Smallest order of the won venue after rounding, in won; the venue's own rule counts where it is higher.
@@ -92,6 +99,9 @@ pub struct Params {
     /// Smallest order of the dollar venue after rounding, in dollars; the venue's own rule counts where it is higher.
     pub min_notional_usdt: Decimal,
 
+    /// Least score of a route, 0 to 100: four parts what it earns net, three parts health, two parts fees, one part
+    /// inventory.
+    pub min_route_score: Decimal,
     /// A spread above this is abnormal: nobody trades it, somebody looks at it; in basis points.
     pub abnormal_spread_bps: Decimal,
     /// Whether a venue that says nothing of its health counts as unhealthy.
@@ -119,6 +129,13 @@ pub struct Params {
     /// FX is frozen when its best prices and quantities are unchanged for this long, in milliseconds. No entry.
     pub fx_frozen_ms: u64,
 
+    /// Orders that the won venue takes in a second.
+    pub upbit_orders_per_s: u32,
+    /// Orders that the dollar venue takes in a second: 1,200 a minute.
+    pub binance_orders_per_s: u32,
+    /// What entries leave of both for exits, in percent.
+    pub rate_buffer_pct: u32,
+
     /// Round trips lost in a row that pause everything.
     pub loss_streak: u32,
     /// How long, in seconds.
@@ -131,6 +148,12 @@ pub struct Params {
     pub max_day_loss_krw: Decimal,
     /// And for at least this long, in seconds: a loss just before midnight pauses past it.
     pub day_loss_pause_s: u64,
+    /// Loss of a UTC day on one venue, every strategy's, that ends entries for the day, in dollars.
+    pub max_venue_day_loss_usdt: Decimal,
+    /// Loss of a UTC day on all positions paid in won or dollars, every strategy's, that ends entries for the day, in dollars.
+    pub max_total_day_loss_usdt: Decimal,
+    /// How far the profit of all round trips may lie below its highest, in percent of all that is held on both venues.
+    pub max_drawdown_pct: Decimal,
 
     /// How far through the price that was seen the second leg's limit may go, in basis points.
     pub leg2_slip_bps: Decimal,
@@ -178,12 +201,16 @@ impl Default for Params {
             reversal_bps: decimal(10, 0),
             max_hold_s: 3_600,
             max_position_usdt: decimal(1_000, 0),
-            max_exposure_pct: decimal(60, 0),
+            max_exposure_pct: decimal(50, 0),
+            max_total_exposure_usdt: decimal(100_000, 0),
             max_imbalance_pct: decimal(50, 0),
             skew_cap_pct: decimal(70, 0),
+            max_bias_pct: decimal(70, 0),
+            bias_positions: 3,
             min_liquidity_krw: decimal(100_000_000, 0),
             min_notional_krw: decimal(5_000, 0),
             min_notional_usdt: decimal(5, 0),
+            min_route_score: decimal(50, 0),
             abnormal_spread_bps: decimal(500, 0),
             require_venue_health: true,
             health_max_age_ms: 30_000,
@@ -197,12 +224,18 @@ impl Default for Params {
             frozen_book_ms: 10_000,
             fx_max_age_ms: 10_000,
             fx_frozen_ms: 60_000,
+            upbit_orders_per_s: 8,
+            binance_orders_per_s: 20,
+            rate_buffer_pct: 20,
             loss_streak: 5,
             loss_pause_s: 900,
             route_losses: 3,
             route_pause_s: 300,
             max_day_loss_krw: decimal(5_000_000, 0),
             day_loss_pause_s: 3_600,
+            max_venue_day_loss_usdt: decimal(10_000, 0),
+            max_total_day_loss_usdt: decimal(50_000, 0),
+            max_drawdown_pct: decimal(20, 0),
             leg2_slip_bps: decimal(5, 0),
             leg_timeout_ms: 2_000,
             leg2_retries: 2,
@@ -230,6 +263,11 @@ pub(super) struct Limits {
     pub(super) max_exposure: i64,
     pub(super) max_imbalance: i64,
     pub(super) skew_cap: i64,
+    pub(super) max_bias: i64,
+    pub(super) max_drawdown: i64,
+    pub(super) min_score: i64,
+    /// By venue: orders of a second that an entry may be the last of.
+    pub(super) orders_per_s: [u32; 2],
     /// Failed requests per million.
     pub(super) degraded_errors: i64,
     pub(super) down_errors: i64,
@@ -238,6 +276,9 @@ pub(super) struct Limits {
     pub(super) min_notional_krw: Money,
     pub(super) min_notional_usdt: Money,
     pub(super) max_day_loss: Money,
+    pub(super) max_total_exposure: Money,
+    pub(super) max_venue_day_loss: Money,
+    pub(super) max_total_day_loss: Money,
     pub(super) max_unwind_loss: Money,
     pub(super) krw: Money,
     pub(super) usdt: Money,
@@ -280,6 +321,13 @@ impl Params {
             max_exposure: pct("max_exposure_pct", self.max_exposure_pct)?,
             max_imbalance: pct("max_imbalance_pct", self.max_imbalance_pct)?,
             skew_cap: pct("skew_cap_pct", self.skew_cap_pct)?,
+            max_bias: pct("max_bias_pct", self.max_bias_pct)?,
+            max_drawdown: pct("max_drawdown_pct", self.max_drawdown_pct)?,
+            min_score: pct("min_route_score", self.min_route_score)?,
+            orders_per_s: [
+                self.entries_per_s("upbit_orders_per_s", self.upbit_orders_per_s)?,
+                self.entries_per_s("binance_orders_per_s", self.binance_orders_per_s)?,
+            ],
             // Percent to parts per million.
             degraded_errors: pct("degraded_errors_pct", self.degraded_errors_pct)? / 1_000,
             down_errors: pct("down_errors_pct", self.down_errors_pct)? / 1_000,
@@ -288,6 +336,9 @@ impl Params {
             min_notional_krw: money("min_notional_krw", self.min_notional_krw)?,
             min_notional_usdt: money("min_notional_usdt", self.min_notional_usdt)?,
             max_day_loss: money("max_day_loss_krw", self.max_day_loss_krw)?,
+            max_total_exposure: money("max_total_exposure_usdt", self.max_total_exposure_usdt)?,
+            max_venue_day_loss: money("max_venue_day_loss_usdt", self.max_venue_day_loss_usdt)?,
+            max_total_day_loss: money("max_total_day_loss_usdt", self.max_total_day_loss_usdt)?,
             max_unwind_loss: money("max_unwind_loss_usdt", self.max_unwind_loss_usdt)?,
             krw: money("krw", self.krw)?,
             usdt: money("usdt", self.usdt)?,
@@ -371,6 +422,21 @@ impl Params {
         at_least_one("leg_timeout_ms", self.leg_timeout_ms)?;
         at_least_one("alarm_every_s", self.alarm_every_s)?;
         at_least_one("retry_ms", self.retry_ms)
+    }
+
+    /// What the buffer leaves of a venue's rate.
+    fn entries_per_s(&self, name: &str, rate: u32) -> Result<u32, String> {
+        let buffer = self.rate_buffer_pct;
+        if buffer >= 100 {
+            return Err(format!("rate_buffer_pct must be below 100, found {buffer}"));
+        }
+        let left = u64::from(rate) * u64::from(100 - buffer) / 100;
+        match u32::try_from(left) {
+            Ok(left @ 1..) => Ok(left),
+            _ => Err(format!(
+                "{name} must leave at least one order beside rate_buffer_pct ({buffer}), found {rate}"
+            )),
+        }
     }
 
     /// What the strategy starts with of the coin, in an instrument's units.

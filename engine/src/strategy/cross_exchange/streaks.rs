@@ -57,6 +57,11 @@ impl Streaks {
         Ok(())
     }
 
+    /// Losses in a row so far.
+    pub(super) const fn losses(&self) -> u32 {
+        self.losses
+    }
+
     /// Pauses after a day's loss.
     pub(super) fn day_lost(&mut self, now: Nanos, params: &Params) {
         let until = now.after(params.day_loss_pause_s.saturating_mul(SECOND_NS));

@@ -8,7 +8,7 @@ use crate::market::Instrument;
 use crate::number::Money;
 use crate::order::Side;
 use crate::parent::{Leg, LegSide, Plan, Remedy, UnwindRule};
-use crate::strategy::{Candidate, View, Wishes};
+use crate::strategy::{Candidate, Gates, View, Wishes};
 use crate::time::SECOND_NS;
 
 /// What limits the size of an entry.
@@ -47,6 +47,8 @@ impl State {
             return false;
         };
         if !gates.holds("approved", !pair.is_withdrawn)
+            || !gates.at_most("pairs", place + 1, params.max_pairs)
+            || !gates.holds("compliance", !pair.is_blocked)
             || !gates.holds("rules_unchanged", !pair.is_suspended)
             || !gates.holds("no_position", self.is_free(place))
             || !gates.holds(
@@ -131,12 +133,45 @@ impl State {
                 a_year.unwrap_or(Money::ZERO),
                 amounts.min_annual_return,
             );
+        if walk_gates {
+            self.uses(pair, &found.walk, &room, &mut gates);
+        }
         if !gates.passed() || !walk_gates {
             return false;
         }
         self.parents
             .open(self.plan(single, token, direction, &found.walk), wishes);
         true
+    }
+
+    /// How much of each limit is used up with an entry.
+    fn uses(&self, pair: &Pair, walk: &Walk, room: &Room, gates: &mut Gates<'_>) {
+        let amounts = &self.amounts;
+        let [first, second] = walk.legs.each_ref().map(|leg| leg.cost);
+        let cost = Money(first.0.saturating_add(second.0));
+        let fees = walk.fees().unwrap_or(Money::ZERO);
+        let with = |used: Money| Money(used.0.saturating_add(cost.0));
+        let cluster = Some(pair.facts.cluster.as_str());
+        gates.uses("position_pct", None, with(fees), amounts.position);
+        gates.uses("max_leg_usd", None, first.max(second), amounts.leg);
+        let in_cluster = with(room.cluster);
+        gates.uses(
+            "cluster_soft_pct",
+            cluster,
+            in_cluster,
+            amounts.cluster_soft,
+        );
+        gates.uses(
+            "cluster_hard_pct",
+            cluster,
+            in_cluster,
+            amounts.cluster_hard,
+        );
+        gates.uses("cluster_all_pct", None, with(room.all), amounts.cluster_all);
+        let (open, restless) = (self.trades.len() + 1, self.parents.restless() + 1);
+        gates.uses("max_pairs", None, self.pairs.len(), self.params.max_pairs);
+        gates.uses("max_open_pairs", None, open, self.params.max_open_pairs);
+        gates.uses("max_concurrent", None, restless, self.params.max_concurrent);
     }
 
     /// Bankroll share times confidence, what clusters leave of it, and half of that above the soft limit.

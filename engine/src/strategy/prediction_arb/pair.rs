@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Pair {
     pub(super) facts: PairApproved,
+    /// It is about something that no market may be about.
+    pub(super) is_blocked: bool,
     /// The approval was taken back.
     pub(super) is_withdrawn: bool,
     /// A rule text is not the one that was approved.
@@ -23,6 +25,7 @@ impl Pair {
     pub(super) const fn new(facts: PairApproved) -> Self {
         Self {
             facts,
+            is_blocked: false,
             is_withdrawn: false,
             is_suspended: false,
             owes_alarm: None,

@@ -1,4 +1,5 @@
 //! Parameters, their defaults (requirements, five systems, 2.3) and what is wrong with them.
+use crate::compliance::BLOCKED_WORDS;
 use crate::market::BarRequest;
 use crate::number::Money;
 use crate::time::SECOND_NS;
@@ -57,6 +58,8 @@ pub struct Params {
     pub position_pct: Decimal,
     /// Most cost of one leg.
     pub max_leg_usd: Decimal,
+    /// Most pairs approved: those beyond, in the order of their first approval, do not trade.
+    pub max_pairs: u32,
     /// Most pairs open at once.
     pub max_open_pairs: u32,
     /// Most pairs with legs under way at once.
@@ -69,6 +72,8 @@ pub struct Params {
     pub cluster_all_pct: Decimal,
     /// A pair is left alone this long after an entry.
     pub cooldown_s: u64,
+    /// What no market may be about: beginnings of words in a pair's name, question, cluster, events and symbols.
+    pub blocked_words: Vec<String>,
     /// Whether pairs trade whose venues treat a voided market differently.
     pub accept_differing_voids: bool,
     /// How long a leg may be under way.
@@ -131,12 +136,17 @@ impl Default for Params {
             bankroll_usd: Decimal::from(10_000),
             position_pct: Decimal::from(3),
             max_leg_usd: Decimal::from(300),
+            max_pairs: 30,
             max_open_pairs: 10,
             max_concurrent: 2,
             cluster_soft_pct: Decimal::from(12),
             cluster_hard_pct: Decimal::from(15),
             cluster_all_pct: Decimal::from(50),
             cooldown_s: 1_800,
+            blocked_words: BLOCKED_WORDS
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect(),
             accept_differing_voids: false,
             leg_deadline_ms: 5_000,
             leg_retries: 3,
@@ -266,6 +276,12 @@ impl Amounts {
             if value == 0 {
                 return Err(format!("{name} must be at least 1, found 0"));
             }
+        }
+        if let Some(word) = p.blocked_words.iter().find(|word| {
+            let has_word = word.chars().any(char::is_alphanumeric);
+            !has_word
+        }) {
+            return Err(format!("blocked_words must be words, found {word:?}"));
         }
         let (zero, one) = (Decimal::ZERO, Decimal::ONE);
         at_least("bankroll_usd", p.bankroll_usd, zero)?;

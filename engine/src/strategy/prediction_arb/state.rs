@@ -5,9 +5,11 @@ use super::exit::ExitRule;
 use super::pair::Pair;
 use super::params::{Amounts, ms};
 use super::trade::Trade;
+use crate::compliance::is_blocked;
 use crate::error::EngineError;
 use crate::event::{
-    Alarm, Event, ExecutionReport, InstrumentType, PairApproved, ParentChanged, VenueHealth,
+    Alarm, ContractTerms, Event, ExecutionReport, InstrumentType, PairApproved, ParentChanged,
+    VenueHealth,
 };
 use crate::id::{InstrumentId, Sequence};
 use crate::market::{Instrument, Market};
@@ -35,6 +37,8 @@ struct Known {
     /// Hash of its rule text, once one was seen.
     rules: Option<String>,
     closes_at: Option<Nanos>,
+    /// Its symbol, event or cluster has a blocked word.
+    is_blocked: bool,
 }
 
 /// State.
@@ -111,6 +115,13 @@ impl State {
         if let Some(old) = place.and_then(|place| self.pairs.get(place)) {
             pair.quiet_until = old.quiet_until;
         }
+        let words = [&facts.pair, &facts.question, &facts.cluster];
+        let known = |id: InstrumentId| self.known.get(id.index());
+        let instruments = pair.instruments();
+        pair.is_blocked = words.into_iter().any(|text| self.is_blocked(text))
+            || instruments
+                .into_iter()
+                .any(|id| known(id).is_some_and(|k| k.is_blocked));
         // A text that came before the approval is the one that stands now.
         for id in pair.instruments() {
             if let Some(hash) = self.known.get(id.index()).and_then(|k| k.rules.as_deref()) {
@@ -139,6 +150,26 @@ impl State {
                 known.pairs.push(number);
             }
         }
+    }
+
+    fn is_blocked(&self, text: &str) -> bool {
+        is_blocked(text, &self.params.blocked_words)
+    }
+
+    fn see_terms(&mut self, terms: &ContractTerms) {
+        let is_blocked = self.is_blocked(&terms.event) || self.is_blocked(&terms.cluster);
+        if let Some(known) = self.known_mut(terms.instrument) {
+            known.closes_at = Some(terms.closes_at);
+            known.is_blocked |= is_blocked;
+        }
+        for pair in self
+            .pairs
+            .iter_mut()
+            .filter(|pair| pair.has(terms.instrument))
+        {
+            pair.is_blocked |= is_blocked;
+        }
+        self.see_rules(terms.instrument, &terms.rules_hash);
     }
 
     fn see_rules(&mut self, instrument: InstrumentId, hash: &str) {
@@ -335,6 +366,7 @@ impl Strategy for State {
             .map(|(place, _)| place);
         self.known.push(Known {
             is_bound,
+            is_blocked: self.is_blocked(&instrument.definition.symbol),
             pairs: pairs.collect(),
             ..Known::default()
         });
@@ -364,12 +396,7 @@ impl Strategy for State {
                 }
             }
             Event::RulesText(text) => self.see_rules(text.instrument, &text.rules_hash),
-            Event::ContractTerms(terms) => {
-                if let Some(known) = self.known_mut(terms.instrument) {
-                    known.closes_at = Some(terms.closes_at);
-                }
-                self.see_rules(terms.instrument, &terms.rules_hash);
-            }
+            Event::ContractTerms(terms) => self.see_terms(terms),
             Event::VenueHealth(health) => self.see_health(health),
             Event::ParentChanged(change) => self.see_parent(change, now, market),
             Event::ExecutionReport(report) => self.see_report(report, market)?,

@@ -1,7 +1,7 @@
 //! What every entry has to pass whatever proposed it: halts, a market that can be traded, losses, and room under the caps.
 use super::Symbol;
 use super::params::{Params, money};
-use super::sizing::{Allowed, Budget, allowed, qty_of};
+use super::sizing::{Allowed, Budget, allowed, part, qty_of};
 use crate::event::{TradingRules, TradingStatus};
 use crate::id::InstrumentId;
 use crate::market::Instrument;
@@ -18,16 +18,18 @@ pub(super) struct Account<'a> {
     pub rules: &'a TradingRules,
     /// What the strategy is worth.
     pub equity: Money,
+    /// What of it is cash.
+    pub cash: Money,
     /// What is left of the gross cap.
     pub gross_room: Money,
     /// What is left of the symbol's cap.
     pub qty_room: Qty,
 }
 
-/// Asks the gates of the account; `None` when the candidate is done with.
+/// Asks the gates of the account, with what fills brought and cost and the highest that it was; `None` when the candidate is done with.
 pub(super) fn gates<'a>(
     params: &Params,
-    peak: Money,
+    (cash, peak): (Money, Money),
     symbol: &Symbol,
     view: &View<'a>,
     gates: &mut Gates<'_>,
@@ -60,12 +62,20 @@ pub(super) fn gates<'a>(
     {
         return None;
     }
+    gates.uses(
+        "max_day_loss_usd",
+        None,
+        day.negated(),
+        params.max_day_loss_usd,
+    );
+    gates.uses("max_drawdown_usd", None, drawdown, params.max_drawdown_usd);
     let equity = money(params.equity_usd).add(profit).ok();
     let cap = qty_of(params.max_qty, instrument.decimals());
     Some(Account {
         instrument,
         rules: rules?,
         equity: equity?,
+        cash: money(params.equity_usd).add(cash).ok()?,
         gross_room: money(params.max_gross_usd).sub(gross).ok()?,
         qty_room: Qty(cap.0.saturating_sub(worst_qty(view, symbol.id))),
     })
@@ -84,6 +94,7 @@ impl Account<'_> {
             sizing: params.sizing,
             qty: qty_of(params.qty, d),
             equity: self.equity,
+            cash: self.cash,
             equity_pct: params.equity_pct,
             risk_pct: params.risk_pct,
             max_position_pct: params.max_position_pct,
@@ -93,6 +104,40 @@ impl Account<'_> {
         };
         allowed(&budget, d, self.rules.lot_size, entry, stop_loss)
             .unwrap_or_else(|_| vec![("size", Qty(0))])
+    }
+
+    /// How much of each cap is used up with an entry of that size.
+    pub(super) fn uses(
+        &self,
+        params: &Params,
+        entry: Price,
+        stop_loss: Option<Price>,
+        qty: Qty,
+        gates: &mut Gates<'_>,
+    ) {
+        let d = self.instrument.decimals();
+        let symbol = Some(self.instrument.name.as_str());
+        let Ok(value) = d.notional(entry, qty) else {
+            return;
+        };
+        let with = |used: i128, more: i128| used.saturating_add(more);
+        let gross = money(params.max_gross_usd);
+        let in_use = gross.0.saturating_sub(self.gross_room.0);
+        gates.uses("max_gross_usd", None, Money(with(in_use, value.0)), gross);
+        let cap = qty_of(params.max_qty, d);
+        let in_use = i128::from(cap.0) - i128::from(self.qty_room.0);
+        let used = Figure::new(with(in_use, qty.0.into()), d.qty.into());
+        gates.uses("max_qty", symbol, used, self.qty(cap));
+        let cap = |pct| part(self.equity, pct);
+        if let Ok(cap) = cap(params.max_position_pct) {
+            gates.uses("max_position_pct", symbol, value, cap);
+        }
+        let distance = |stop: Price| i64::try_from(entry.0.abs_diff(stop.0)).ok();
+        let risk = stop_loss.and_then(distance);
+        let risk = risk.and_then(|distance| d.notional(Price(distance), qty).ok());
+        if let (Some(risk), Ok(cap)) = (risk, cap(params.max_position_loss_pct)) {
+            gates.uses("max_position_loss_pct", symbol, risk, cap);
+        }
     }
 
     /// The least order there is.

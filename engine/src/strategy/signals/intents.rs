@@ -350,8 +350,13 @@ impl State {
         if !gates.at_most("replaced_working", working, 0u8) {
             return Release::Stopped;
         }
-        let Some(account) = account::gates(&self.params, self.peak, symbol, view, &mut gates)
-        else {
+        let Some(account) = account::gates(
+            &self.params,
+            (self.cash, self.peak),
+            symbol,
+            view,
+            &mut gates,
+        ) else {
             return Release::Stopped;
         };
         let reference = self.reference(received, account.instrument);
@@ -395,6 +400,13 @@ impl State {
                 return Release::Stopped;
             }
         }
+        account.uses(
+            &self.params,
+            reference,
+            received.stop_loss,
+            received.qty,
+            &mut gates,
+        );
         if !gates.passed() {
             return Release::Stopped;
         }

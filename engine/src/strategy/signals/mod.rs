@@ -24,7 +24,7 @@ use crate::event::{
 use crate::id::{CurrencyId, InstrumentId, OrderId, Sequence, StrategyId};
 use crate::market::{Instrument, Market, is_late};
 use crate::number::{Decimals, Money, Price};
-use crate::order::{OrderType, Side};
+use crate::order::{OneOf, OrderType, Side};
 use crate::risk::Proposal;
 use crate::time::{Nanos, SECOND_NS};
 use bracket::{Action, Bracket, Entry, Role, Times};
@@ -556,6 +556,11 @@ impl State {
                     qty: *qty,
                     tag: *tag,
                     hedges: None,
+                    // Every order of a bracket but a fill's own side is one of several of which one is meant to fill.
+                    one_of: Role::of_tag(*tag).map(|(bracket, role)| OneOf {
+                        group: bracket.into(),
+                        alternative: role as u8,
+                    }),
                 }),
                 Action::Cancel(order) => wishes.cancel(*order),
                 Action::Timer(due, number) => wishes.timer(*due, (*number).into()),
@@ -606,8 +611,13 @@ impl State {
         {
             return;
         }
-        let Some(account) = account::gates(&self.params, self.peak, symbol, view, &mut gates)
-        else {
+        let Some(account) = account::gates(
+            &self.params,
+            (self.cash, self.peak),
+            symbol,
+            view,
+            &mut gates,
+        ) else {
             return;
         };
         let tick = account.rules.tick_at(Price(mother.high)).0;
@@ -627,6 +637,10 @@ impl State {
             if !gates.at_least(name, account.qty(*buy.min(sell)), least_order) {
                 return;
             }
+        }
+        for (levels, allowed) in [(&buy, &buys), (&sell, &sells)] {
+            let (entry, stop) = (levels.entry, Some(levels.stop_loss));
+            account.uses(&self.params, entry, stop, least(allowed), &mut gates);
         }
         if !gates.passed() {
             return;

@@ -96,8 +96,13 @@ impl State {
         {
             return;
         }
-        let Some(mut account) = account::gates(&self.params, self.peak, symbol, view, &mut gates)
-        else {
+        let Some(mut account) = account::gates(
+            &self.params,
+            (self.cash, self.peak),
+            symbol,
+            view,
+            &mut gates,
+        ) else {
             return;
         };
         let Some(shown) = symbol.daily.shown() else {
@@ -125,6 +130,12 @@ impl State {
         let Ok(value) = symbol.decimals.notional(entry, qty) else {
             return;
         };
+        account.uses(&self.params, entry, None, qty, &mut gates);
+        let of = match side {
+            Side::Buy => "buy",
+            Side::Sell => "sell",
+        };
+        gates.uses("max_per_side", Some(of), rank, self.params.max_per_side);
         if !gates.passed() {
             return;
         }

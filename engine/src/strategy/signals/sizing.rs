@@ -13,6 +13,9 @@ pub enum Sizing {
     EquityPct,
     /// As much as loses a part of the equity from entry to stop-loss.
     Risk,
+    /// As much as all cash pays for. The original's "but at least one" is not copied: what the cash does not pay for is
+    /// not bought.
+    Compound,
 }
 
 /// What a size may use up. Amounts are in the quote currency.
@@ -24,6 +27,8 @@ pub(super) struct Budget {
     pub qty: Qty,
     /// What the strategy is worth now.
     pub equity: Money,
+    /// What of it is cash, for the rule that compounds.
+    pub cash: Money,
     /// For the rule by equity.
     pub equity_pct: Decimal,
     /// For the rule by risk.
@@ -69,6 +74,8 @@ pub(super) fn allowed(
         Sizing::Fixed => whole_lots(budget.qty, lot),
         Sizing::EquityPct => by_value(percent(budget.equity_pct)?)?,
         Sizing::Risk => by_risk(budget.risk_pct)?,
+        // What a short sale brought in is owed.
+        Sizing::Compound => by_value(budget.cash.min(budget.equity))?,
     };
     let mut allowed = vec![
         ("size", rule),
@@ -93,7 +100,7 @@ pub(super) fn least(allowed: &[Allowed]) -> Qty {
 const OVERFLOW: NumberError = NumberError::Overflow { what: "size" };
 
 /// `money x percent / 100`, rounded down.
-fn part(money: Money, percent: Decimal) -> Result<Money, NumberError> {
+pub(super) fn part(money: Money, percent: Decimal) -> Result<Money, NumberError> {
     let unit = pow10(percent.scale() + 2).ok_or(OVERFLOW)?;
     let product = money.0.checked_mul(percent.mantissa()).ok_or(OVERFLOW)?;
     Ok(Money(product.div_euclid(unit)))
@@ -137,6 +144,7 @@ mod tests {
             sizing: Sizing::Risk,
             qty: Qty(100),
             equity: dollars(10_000),
+            cash: dollars(10_000),
             equity_pct: Decimal::TEN,
             risk_pct: Decimal::ONE,
             max_position_pct: Decimal::ONE_HUNDRED,
@@ -242,10 +250,28 @@ mod tests {
         );
     }
 
+    /// By hand: 10,000 at 10.50 pay for 952; what is held already leaves 2,100, for 200; ten dollars for none, not for one.
+    #[test]
+    fn all_cash_is_compounded_and_no_more() {
+        let compound = |cash| Budget {
+            sizing: Sizing::Compound,
+            cash: dollars(cash),
+            ..budget()
+        };
+        assert_eq!(size(&compound(10_000), 1050, Some(1040)), 952);
+        assert_eq!(size(&compound(2_100), 1050, None), 200);
+        assert_eq!(size(&compound(10), 1050, None), 0);
+        assert_eq!(
+            size(&compound(90_000), 1050, None),
+            952,
+            "a short's proceeds"
+        );
+    }
+
     proptest! {
         #[test]
         fn no_size_is_above_any_cap(
-            rule in prop::sample::select(vec![Sizing::Fixed, Sizing::EquityPct, Sizing::Risk]),
+            rule in prop::sample::select(vec![Sizing::Fixed, Sizing::EquityPct, Sizing::Risk, Sizing::Compound]),
             equity in -1_000i64..1_000_000, entry in 1i64..1_000_000, distance in 1i64..100_000, lot in 1i64..200,
             fixed in 0i64..10_000, room in -100i64..10_000, gross in -1_000i64..1_000_000,
             position_pct in 0i64..300, loss_pct in 0i64..100,

@@ -1,7 +1,7 @@
 //! Opening: the gates in the order in which they are asked, the order that follows, and what keeps it at work.
 use super::calendar::{local_day, local_minute};
 use super::contract::{Contract, Odds, Terms, Working};
-use super::sizing::{Bet, Bounds, USD, capped_qty, kelly_qty, usd};
+use super::sizing::{Bet, Bounds, USD, capped_qty, kelly_qty, usd, worst_loss};
 use super::{ENTRY, MS_NS, State, candidate};
 use crate::event::{FeeSchedule, Level, TradingRules, TradingStatus};
 use crate::market::{Instrument, Top};
@@ -170,9 +170,13 @@ impl State {
         let below = |cap: Money| Money(cap.0 - 1);
         ask!(gates.at_most("month_loss_usd", month, below(self.settings.month_loss)));
         let today = view.day_profit(currency).ok()?.negated();
+        let week = self.account.week_loss(equity).ok()?;
         ask!(gates.at_most("day_loss_usd", today, below(self.settings.day_loss)));
         let left = self.settings.day_loss.sub(today.max(Money::ZERO)).ok()?;
-        let halved = self.account.week_loss(equity).ok()? >= self.settings.week_loss;
+        let halved = week >= self.settings.week_loss;
+        gates.uses("max_day_loss_pct", None, today, self.settings.day_loss);
+        gates.uses("halving_week_loss_pct", None, week, self.settings.week_loss);
+        gates.uses("max_month_loss_pct", None, month, self.settings.month_loss);
         Some((left, halved))
     }
 
@@ -303,6 +307,22 @@ impl State {
         ask!(gates.at_least("capped_qty", qty_figure(qty), qty_figure(least)));
         let edge = bet.net_edge(qty)?;
         ask!(gates.at_least("net_edge_usd", edge, self.settings.min_edge));
+
+        let mut with = stakes;
+        with.push(bet.stake(qty)?);
+        let more = worst_loss(&with)?.sub(event_risk).ok()?;
+        let station = self.settings.station_at(event.0)?;
+        let owners = [Some(&station.station), Some(&station.cluster), None];
+        let names = ["max_city_pct", "max_cluster_pct", "max_open_risk_pct"];
+        for (((_, cap, used), name), of) in rooms.into_iter().zip(names).zip(owners) {
+            gates.uses(name, of.map(String::as_str), used.add(more).ok()?, cap);
+        }
+        gates.uses("max_trade_pct", None, bet.worst(qty)?, self.settings.trade);
+        let held = Figure::new(i128::from(held.abs()) + i128::from(qty.0), bet.d.qty.into());
+        let symbol = Some(sight.instrument.definition.symbol.as_str());
+        gates.uses("max_contracts", symbol, held, params.max_contracts);
+        let rejects = self.recent_rejects(view.now);
+        gates.uses("max_rejects", None, rejects, params.max_rejects);
         Some(Proposal {
             instrument: contract.instrument,
             side: bet.side,
@@ -312,6 +332,7 @@ impl State {
             qty,
             tag: ENTRY,
             hedges: None,
+            one_of: None,
         })
     }
 

@@ -62,6 +62,7 @@ impl State {
             qty,
             tag: EXIT,
             hedges: None,
+            one_of: None,
         })
     }
 }

@@ -350,6 +350,13 @@ impl State {
         Ok(())
     }
 
+    /// Rejections within the window that ends now.
+    fn recent_rejects(&self, now: Nanos) -> usize {
+        let window = self.settings.params.reject_window_ms.saturating_mul(MS_NS);
+        let recent = |at: &&Nanos| now.since(**at) < window;
+        self.rejected_at.iter().filter(recent).count()
+    }
+
     /// Counts a venue's rejection; too many within the window pause opening for as long again.
     fn rejected(&mut self, now: Nanos) {
         let window = self.settings.params.reject_window_ms.saturating_mul(MS_NS);

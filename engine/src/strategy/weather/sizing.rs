@@ -111,7 +111,7 @@ impl Bet<'_> {
     }
 
     /// What `qty` of it adds to an event.
-    fn stake(&self, qty: Qty) -> Option<Stake> {
+    pub(super) fn stake(&self, qty: Qty) -> Option<Stake> {
         Stake::order(self.strike, self.side, self.price, qty, self.d, self.fees)
     }
 }

@@ -84,7 +84,7 @@ impl KalshiFeed {
                 }
             }
             LifecycleStep::PriceLevelsUpdated => {
-                market.lose(FeedCondition::Stale(StaleReason::OffGrid), None, out);
+                market.lose(FeedCondition::Stale(StaleReason::OffGrid), out);
                 market.list_at = now;
             }
             LifecycleStep::Unknown(name) => {
@@ -209,7 +209,7 @@ impl KalshiFeed {
         let knew_rules = market.known.rules.is_some();
         if market.set_rules(rules, out) && knew_rules {
             // Levels from before are not on the new grid.
-            market.lose(FeedCondition::Stale(StaleReason::OffGrid), None, out);
+            market.lose(FeedCondition::Stale(StaleReason::OffGrid), out);
         }
         market.set_terms(terms, out);
         let was_judged = market.is_judged();
@@ -232,7 +232,7 @@ impl KalshiFeed {
         let next = times.filter(ahead).min().unwrap_or(market.list_at);
         market.list_at = market.list_at.min(next);
         // A book waited for the grid, or the market has just begun to trade.
-        let waits = matches!(market.trust, Trust::Waiting { since: None });
+        let waits = market.trust == Trust::Lost;
         let begins = market.is_judged() && !was_judged;
         if market.is_kept() && (waits || begins) && self.sid(Channel::Book).is_some() {
             self.judge(place, now, out);

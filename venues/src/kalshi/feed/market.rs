@@ -12,8 +12,10 @@ use onetape_engine::time::Nanos;
 /// Whether the kept book is the venue's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// No book. `since` a snapshot was asked for, where one was.
-    Waiting { since: Option<Nanos> },
+    /// No book, and nothing asked for yet: the grid comes first, or the subscription.
+    Lost,
+    /// No book since `since`; a snapshot was last asked for at `asked`.
+    Waiting { since: Nanos, asked: Nanos },
     /// The book after message `last_id`, heard of at `heard`; `probed` once a snapshot was asked for to hear again.
     Live {
         last_id: u64,
@@ -57,7 +59,7 @@ impl MarketState {
     pub(super) fn new(listed: Listed) -> Self {
         Self {
             listed,
-            trust: Trust::Waiting { since: None },
+            trust: Trust::Lost,
             known: Known::default(),
             quoted: None,
             value: None,
@@ -79,22 +81,25 @@ impl MarketState {
         self.is_kept() && self.known.status != Some(TradingStatus::Halted)
     }
 
-    /// The book is not to be used; the tape is told, and a snapshot is on its way or not.
-    pub(super) fn lose(
-        &mut self,
-        condition: FeedCondition,
-        since: Option<Nanos>,
-        out: &mut Outbox,
-    ) {
+    /// The book is not to be used, and the tape is told.
+    pub(super) fn lose(&mut self, condition: FeedCondition, out: &mut Outbox) {
         self.book.clear();
-        self.trust = Trust::Waiting { since };
+        self.trust = Trust::Lost;
         self.feed_state(Feed::Book, condition, out);
+    }
+
+    /// A snapshot of the book is on its way.
+    pub(super) fn await_snapshot(&mut self, now: Nanos) {
+        self.trust = Trust::Waiting {
+            since: now,
+            asked: now,
+        };
     }
 
     /// All that the connection kept fresh is stale.
     pub(super) fn disconnect(&mut self, out: &mut Outbox) {
         let stale = || FeedCondition::Stale(StaleReason::Disconnected);
-        self.lose(stale(), None, out);
+        self.lose(stale(), out);
         self.quoted = None;
         self.feed_state(Feed::Quotes, stale(), out);
         self.feed_state(Feed::Trades, stale(), out);

@@ -7,6 +7,7 @@
 //!   market's. Trades keep no state, so no trades are no silence.
 //! - No message tells that a market opened or closed by its clock, so each market is asked for in turn over HTTP.
 //! - A contract pays when it is settled. What was determined can be disputed; it only closes the market.
+mod books;
 mod channels;
 mod lifecycle;
 mod market;
@@ -15,9 +16,7 @@ mod tests;
 
 use super::auth::Signer;
 use super::listing::Membership;
-use super::message::{
-    BookDelta, BookSnapshot, Envelope, Message, NoSide, PublicTrade, Ticker, VenueError,
-};
+use super::message::{Envelope, Message, NoSide, PublicTrade, Ticker, VenueError};
 use super::{STREAM, fields::Reader, fields::VENUE};
 use crate::gateway::{
     AccountFact, Feed, Handshake, Instruments, Listing, Method, Outbox, Response, WireError,
@@ -86,6 +85,8 @@ pub struct KalshiFeed {
     subscriptions: Vec<Subscription>,
     next_id: u64,
     connected: bool,
+    /// The tape knows that nothing is kept fresh.
+    told_down: bool,
     levels: Vec<Level>,
 }
 
@@ -115,6 +116,7 @@ impl KalshiFeed {
             subscriptions: channels.into_iter().map(Subscription::new).collect(),
             next_id: 1,
             connected: false,
+            told_down: false,
             levels: Vec::new(),
             config,
         }
@@ -190,49 +192,13 @@ impl KalshiFeed {
         let stale = || FeedCondition::Stale(StaleReason::Disconnected);
         for market in &mut self.markets {
             match content {
-                Content::Book => market.lose(stale(), None, out),
+                Content::Book => market.lose(stale(), out),
                 Content::Quotes => {
                     market.quoted = None;
                     market.feed_state(content, stale(), out);
                 }
                 Content::Trades => market.feed_state(content, stale(), out),
             }
-        }
-    }
-
-    /// Asks for the books of some markets.
-    fn ask_snapshots(&mut self, places: &[usize], out: &mut Outbox) {
-        let Some(sid) = self.sid(Channel::Book) else {
-            return;
-        };
-        if places.is_empty() {
-            return;
-        }
-        let id = self.id();
-        let symbol = |place: &usize| self.markets[*place].listed.symbol.as_str();
-        let markets: Vec<&str> = places.iter().map(symbol).collect();
-        out.send(channels::update(id, sid, "get_snapshot", &markets));
-    }
-
-    /// Books are not to be used, and those that the venue keeps are asked for.
-    fn lose(&mut self, places: &[usize], reason: &StaleReason, now: Nanos, out: &mut Outbox) {
-        for place in places {
-            let condition = FeedCondition::Stale(reason.clone());
-            self.markets[*place].lose(condition, Some(now), out);
-        }
-        let mut kept = places.to_vec();
-        kept.retain(|place| self.markets[*place].is_kept());
-        self.ask_snapshots(&kept, out);
-    }
-
-    /// A market that was not judged for silence is from now on: what it waits for is asked for.
-    fn judge(&mut self, place: usize, now: Nanos, out: &mut Outbox) {
-        match &mut self.markets[place].trust {
-            Trust::Waiting { since } => {
-                *since = Some(now);
-                self.ask_snapshots(&[place], out);
-            }
-            Trust::Live { heard, probed, .. } => (*heard, *probed) = (now, false),
         }
     }
 
@@ -292,7 +258,8 @@ impl KalshiFeed {
             // The snapshots follow unasked.
             Channel::Book => {
                 for market in &mut self.markets {
-                    market.lose(FeedCondition::Snapshotting, Some(now), out);
+                    market.lose(FeedCondition::Snapshotting, out);
+                    market.await_snapshot(now);
                 }
             }
             // What happened before is not told.
@@ -302,73 +269,14 @@ impl KalshiFeed {
                     .subscriptions
                     .iter()
                     .filter(|subscription| subscription.channel.is_of_account())
-                    .all(|subscription| subscription.sid().is_some());
+                    .all(|subscription| {
+                        subscription.sid().is_some() || subscription.state == State::Refused
+                    });
                 if all {
                     out.account(AccountFact::Resync);
                 }
             }
             Channel::Trades | Channel::Ticker => {}
-        }
-    }
-
-    fn snapshot(
-        &mut self,
-        seq: u64,
-        snapshot: &BookSnapshot<'_>,
-        now: Nanos,
-        out: &mut Outbox,
-    ) -> Result<(), WireError> {
-        let Some(&place) = self.places.get(snapshot.market.as_ref()) else {
-            return Ok(());
-        };
-        let market = &mut self.markets[place];
-        let listed = market.listed.clone();
-        let book = market.new_book();
-        let read = snapshot.levels(&listed, self.config.no_side, |side, price, qty| {
-            book.add(side, price, qty);
-        });
-        match read {
-            Ok(()) => {
-                market.restore(seq, now, &mut self.levels, out);
-                Ok(())
-            }
-            Err(error) => {
-                self.lose(&[place], &StaleReason::BadLevel, now, out);
-                Err(error)
-            }
-        }
-    }
-
-    fn delta(
-        &mut self,
-        seq: u64,
-        delta: &BookDelta<'_>,
-        now: Nanos,
-        out: &mut Outbox,
-    ) -> Result<(), WireError> {
-        let Some(&place) = self.places.get(delta.market.as_ref()) else {
-            return Ok(());
-        };
-        let market = &mut self.markets[place];
-        let change = match delta.change(&market.listed, self.config.no_side) {
-            Ok(change) => change,
-            Err(error) => {
-                self.lose(&[place], &StaleReason::BadLevel, now, out);
-                return Err(error);
-            }
-        };
-        match market.change(change, seq, delta.venue_time, now, out) {
-            Ok(()) => Ok(()),
-            // The grid changed and nobody said so: the market tells it, then the book is asked for.
-            Err(StaleReason::OffGrid) => {
-                market.lose(FeedCondition::Stale(StaleReason::OffGrid), None, out);
-                market.list_at = now;
-                Ok(())
-            }
-            Err(reason) => {
-                self.lose(&[place], &reason, now, out);
-                Ok(())
-            }
         }
     }
 
@@ -409,7 +317,7 @@ impl KalshiFeed {
         } else if error.code != MARKET_NOT_FOUND {
             // A command on a live subscription failed: if books wait for a snapshot, it is not coming.
             let waits = |market: &MarketState| {
-                market.is_judged() && matches!(market.trust, Trust::Waiting { .. })
+                market.is_judged() && !matches!(market.trust, Trust::Live { .. })
             };
             if self.markets.iter().any(waits) {
                 self.resubscribe(Channel::Book, now, out);
@@ -474,12 +382,6 @@ impl KalshiFeed {
         }
     }
 
-    /// A message of the books without a number: nobody can tell whether one before it is missing.
-    fn uncounted(&mut self, now: Nanos, out: &mut Outbox) -> Result<(), WireError> {
-        self.gap(Channel::Book, &StaleReason::BadLevel, now, out);
-        Err(Reader("order book").bad("seq", "missing", "a sequence number"))
-    }
-
     fn ticker(
         &mut self,
         ticker: &Ticker<'_>,
@@ -537,39 +439,6 @@ impl KalshiFeed {
         }
     }
 
-    fn tick_books(&mut self, now: Nanos, out: &mut Outbox) {
-        if self.sid(Channel::Book).is_none() {
-            return;
-        }
-        let limit = |ms: u64| ms * NS_PER_MS;
-        let mut quiet = Vec::new();
-        for (place, market) in self.markets.iter_mut().enumerate() {
-            if !market.is_judged() {
-                continue;
-            }
-            match &mut market.trust {
-                Trust::Waiting { since: Some(since) } => {
-                    if now.since(*since) >= limit(self.config.answer_within_ms) {
-                        out.reconnect(format!("no snapshot of {}", market.listed.symbol));
-                    }
-                }
-                Trust::Waiting { since: None } => {}
-                Trust::Live { heard, probed, .. } => {
-                    let age = now.since(*heard);
-                    if age >= limit(self.config.silent_after_ms) {
-                        let silent = FeedCondition::Stale(StaleReason::Silent);
-                        market.lose(silent, Some(now), out);
-                        out.reconnect(format!("{} is silent", market.listed.symbol));
-                    } else if age >= limit(self.config.probe_after_ms) && !*probed {
-                        *probed = true;
-                        quiet.push(place);
-                    }
-                }
-            }
-        }
-        self.ask_snapshots(&quiet, out);
-    }
-
     fn tick_quotes(&mut self, now: Nanos, out: &mut Outbox) {
         let limit = self.config.quote_silent_after_ms * NS_PER_MS;
         for market in &mut self.markets {
@@ -577,30 +446,6 @@ impl KalshiFeed {
                 market.quoted = None;
                 let silent = FeedCondition::Stale(StaleReason::Silent);
                 market.feed_state(Content::Quotes, silent, out);
-            }
-        }
-    }
-
-    /// Markets that were not found are asked for again on the subscriptions that stand.
-    fn tick_missing(&mut self, now: Nanos, out: &mut Outbox) {
-        let mut back = Vec::new();
-        for (place, market) in self.markets.iter_mut().enumerate() {
-            if market.missing_until.is_some_and(|until| until <= now) {
-                market.missing_until = None;
-                market.trust = Trust::Waiting { since: Some(now) };
-                market.list_at = now;
-                back.push(place);
-            }
-        }
-        if back.is_empty() {
-            return;
-        }
-        for channel in [Channel::Book, Channel::Trades, Channel::Ticker] {
-            if let Some(sid) = self.sid(channel) {
-                let id = self.id();
-                let symbol = |place: &usize| self.markets[*place].listed.symbol.as_str();
-                let markets: Vec<&str> = back.iter().map(symbol).collect();
-                out.send(channels::update(id, sid, "add_markets", &markets));
             }
         }
     }
@@ -621,6 +466,7 @@ impl Feed for KalshiFeed {
 
     fn opened(&mut self, now: Nanos, out: &mut Outbox) {
         self.connected = true;
+        self.told_down = false;
         for place in 0..self.subscriptions.len() {
             self.subscribe(self.subscriptions[place].channel, now, out);
         }
@@ -695,6 +541,10 @@ impl Feed for KalshiFeed {
 
     fn closed(&mut self, _now: Nanos, out: &mut Outbox) {
         self.connected = false;
+        // A connection that did not come up ends as well.
+        if std::mem::replace(&mut self.told_down, true) {
+            return;
+        }
         for subscription in &mut self.subscriptions {
             subscription.state = State::Due { from: Nanos(0) };
         }

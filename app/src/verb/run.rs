@@ -1,0 +1,114 @@
+//! `onetape run` and `onetape record`.
+use crate::cli::{Record, Run};
+use crate::config;
+use crate::failure::{Exit, Failure};
+use crate::output;
+use onetape_engine::session::SessionConfig;
+use onetape_engine::time::Nanos;
+use onetape_live::daemon::{self, DaemonError, RunOptions};
+use onetape_venues::exchange::ExchangeClock;
+use tracing_subscriber::EnvFilter;
+
+pub(crate) fn run(args: &Run, json: bool) -> Result<Exit, Failure> {
+    let (session, live) = config::for_daemon(&args.config)?;
+    daemon_runs(
+        &RunOptions {
+            journal: args.journal.clone(),
+            session,
+            live,
+            clock: clock(args.clock.as_deref())?,
+            record_only: false,
+        },
+        json,
+    )
+}
+
+pub(crate) fn record(args: &Record, json: bool) -> Result<Exit, Failure> {
+    let (_, live) = config::for_daemon(&args.config)?;
+    daemon_runs(
+        &RunOptions {
+            journal: args.journal.clone(),
+            session: SessionConfig::default(),
+            live,
+            clock: clock(args.clock.as_deref())?,
+            record_only: true,
+        },
+        json,
+    )
+}
+
+fn daemon_runs(options: &RunOptions, json: bool) -> Result<Exit, Failure> {
+    log(json);
+    let said = &mut |line: &str| {
+        // Nobody reads it any more: the daemon goes on.
+        let _ = output::line(line);
+    };
+    let ended = daemon::run(options, said)?;
+    output::line(format!(
+        "ended in order at sequence {}, {} at work",
+        output::count(ended.last_sequence),
+        output::plural(ended.open_orders as u64, "order")
+    ))?;
+    Ok(Exit::Ok)
+}
+
+/// Logs go to standard error; RUST_LOG chooses, and from "info" up is what an operator needs.
+pub(crate) fn log(json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second call in one process changes nothing.
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+}
+
+/// WALL,ORIGIN,SPEED as `onetape exchange` prints it, or the wall's clock.
+fn clock(text: Option<&str>) -> Result<ExchangeClock, Failure> {
+    let Some(text) = text else {
+        return Ok(ExchangeClock {
+            wall_origin: Nanos(0),
+            origin: Nanos(0),
+            speed: 1,
+        });
+    };
+    let parts: Vec<u64> = text
+        .split(',')
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    match parts.as_slice() {
+        [wall, origin, speed] if (1..=1_000_000).contains(speed) => Ok(ExchangeClock {
+            wall_origin: Nanos(*wall),
+            origin: Nanos(*origin),
+            speed: *speed as u32,
+        }),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            format!("--clock {text}: expected WALL,ORIGIN,SPEED as 'onetape exchange' prints it"),
+        )),
+    }
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        let exit = match &error {
+            DaemonError::Config(_) | DaemonError::Env(_) => Exit::Config,
+            DaemonError::Venue { .. } => Exit::Venue,
+            DaemonError::Lease(_) | DaemonError::System { .. } | DaemonError::Part(..) => {
+                Exit::Failure
+            }
+            DaemonError::Core(_) | DaemonError::Step(_) => Exit::Failure,
+            DaemonError::Journal(_) | DaemonError::Tape(_) => {
+                return match error {
+                    DaemonError::Journal(error) => error.into(),
+                    DaemonError::Tape(error) => error.into(),
+                    other => Failure::new(Exit::Failure, other),
+                };
+            }
+        };
+        Failure::new(exit, error)
+    }
+}

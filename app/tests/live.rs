@@ -1,0 +1,368 @@
+//! The daemon against the local exchange: real sockets, real signatures, real kills.
+//!
+//! `ONETAPE_TORTURE=1000 cargo test -p onetape --test live -- --nocapture` kills it that often.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+mod common;
+use common::{arg, json, ok, onetape};
+use onetape_engine::event::{Event, HaltChanged, OrderDecided};
+use onetape_engine::risk::HaltReason;
+use onetape_journal::Reader;
+use onetape_venues::exchange::polymarket::token_id;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A process of ours, ended with the test whatever happens.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    /// Asks it to end, and waits.
+    fn terminate(&mut self) -> Option<i32> {
+        let id = self.0.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(asked.success());
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(60) {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not end");
+    }
+}
+
+/// A local exchange that plays a generated day.
+struct Rig {
+    dir: tempfile::TempDir,
+    exchange: Process,
+    lines: BufReader<std::process::ChildStdout>,
+    clock: String,
+}
+
+impl Rig {
+    fn new(seed: &str, speed: &str, faults: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        ok(&[
+            "generate",
+            "--journal",
+            arg(&at("day")),
+            "--seed",
+            seed,
+            "--events",
+            "400000",
+            "--scenario",
+            "systems",
+        ]);
+        std::fs::write(at("faults.toml"), faults).unwrap();
+        let mut child = onetape(&[
+            "exchange",
+            arg(&at("day")),
+            "--out",
+            arg(&at("exchange")),
+            "--speed",
+            speed,
+            "--faults",
+            arg(&at("faults.toml")),
+        ])
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let exchange = Process(child);
+        let mut clock = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(
+                lines.read_line(&mut line).unwrap() > 0,
+                "the exchange ended"
+            );
+            if let Some(text) = line.strip_prefix("--clock ") {
+                clock = text.trim().to_owned();
+            }
+            if line.trim() == "ready" {
+                break;
+            }
+        }
+        Self {
+            dir,
+            exchange,
+            lines,
+            clock,
+        }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes the daemon's configuration: the session, and the exchange's addresses.
+    fn configure(&self, session: &str) {
+        let addresses = std::fs::read_to_string(self.at("exchange/exchange.toml")).unwrap();
+        let live = format!(
+            "[live]\nhttp = \"127.0.0.1:0\"\nenv_file = {:?}\nlost_after_ms = 500\nsnapshot_every_s = 1\n",
+            arg(&self.at("exchange/exchange.env"))
+        );
+        std::fs::write(
+            self.at("run.toml"),
+            format!("{session}\n{live}\n{addresses}"),
+        )
+        .unwrap();
+    }
+
+    fn daemon(&self) -> Process {
+        let child = onetape(&[
+            "run",
+            "--journal",
+            arg(&self.at("journal")),
+            "--config",
+            arg(&self.at("run.toml")),
+            "--clock",
+            &self.clock,
+        ])
+        .env("XDG_STATE_HOME", self.at("state"))
+        .env("RUST_LOG", "error")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+        Process(child)
+    }
+
+    fn status(&self) -> Option<Value> {
+        let output = onetape(&["status", arg(&self.at("journal"))])
+            .output()
+            .unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+        answer.get("status").cloned()
+    }
+
+    /// Waits until the daemon shows something.
+    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(60) {
+            if self.status().is_some_and(|status| holds(&status)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{what}: {:?}", self.status());
+    }
+
+    /// Ends the exchange; the truth as it stood at the end.
+    fn truth(mut self) -> (tempfile::TempDir, Value) {
+        assert_eq!(self.exchange.terminate(), Some(0));
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut self.lines, &mut text).unwrap();
+        (self.dir, serde_json::from_str(&text).unwrap())
+    }
+}
+
+/// What the daemon holds, by instrument, as its journal recovers it.
+fn holdings(journal: &Path) -> BTreeMap<String, String> {
+    let recovered = json(&["recover", arg(journal)]);
+    let mut holdings: BTreeMap<String, Decimal> = BTreeMap::new();
+    for row in recovered["summary"]["positions"].as_array().unwrap() {
+        let instrument = row["instrument"].as_str().unwrap().to_owned();
+        let qty: Decimal = row["qty"].as_str().unwrap().parse().unwrap();
+        *holdings.entry(instrument).or_default() += qty;
+    }
+    let text = |(name, qty): (String, Decimal)| (name, qty.normalize().to_string());
+    holdings.into_iter().map(text).collect()
+}
+
+/// Cash by venue and currency, as the journal recovers it.
+fn cash(journal: &Path) -> BTreeMap<String, String> {
+    let recovered = recover(journal);
+    let (market, ledger) = (recovered.market(), recovered.desk().ledger());
+    let mut cash: BTreeMap<String, Decimal> = BTreeMap::new();
+    for row in ledger.cash() {
+        let key = format!(
+            "{}:{}",
+            market.venue(row.venue),
+            market.currency(row.currency)
+        );
+        *cash.entry(key).or_default() += row.balance.to_decimal().unwrap();
+    }
+    let text = |(name, cash): (String, Decimal)| (name, cash.normalize().to_string());
+    cash.into_iter().map(text).collect()
+}
+
+fn recover(
+    journal: &Path,
+) -> onetape_engine::sequencer::Sequencer<onetape_engine::sequencer::NullSink> {
+    onetape_backtest::recover::recover(journal)
+        .unwrap()
+        .sequencer
+}
+
+/// The truth's names as the daemon's tape has them, without what is zero.
+fn nonzero(table: &Value) -> BTreeMap<String, String> {
+    let table = table.as_object().unwrap().iter();
+    let named = |name: &String| match name.strip_prefix("polymarket:") {
+        Some("USDC") => "polymarket:USD".to_owned(),
+        Some(symbol) if symbol.starts_with("btc") => format!("polymarket:{}", token_id(symbol)),
+        _ => name.clone(),
+    };
+    let text = table.map(|(name, value)| (named(name), value.as_str().unwrap().to_owned()));
+    text.filter(|(_, value)| value != "0").collect()
+}
+
+/// No order was decided for a venue while nobody knew what it held for us.
+fn nothing_was_decided_unreconciled(journal: &Path) -> u64 {
+    let mut reader = Reader::open(journal).unwrap();
+    let (mut venues, mut instruments) = (Vec::<String>::new(), Vec::<u16>::new());
+    let mut unknown = BTreeSet::new();
+    let mut orders = 0;
+    while let Some(frame) = reader.next().unwrap() {
+        match Event::decode(frame.tag.kind(), frame.payload).unwrap() {
+            Event::InstrumentDefined(definition) => {
+                let place = venues.iter().position(|v| *v == definition.venue);
+                let place = place.unwrap_or_else(|| {
+                    venues.push(definition.venue.clone());
+                    venues.len() - 1
+                });
+                instruments.push(place as u16);
+            }
+            Event::HaltChanged(HaltChanged {
+                reason: HaltReason::Unreconciled { venue },
+                active,
+                ..
+            }) => {
+                if active {
+                    unknown.insert(venue.0);
+                } else {
+                    unknown.remove(&venue.0);
+                }
+            }
+            Event::OrderDecided(OrderDecided { instrument, .. }) => {
+                orders += 1;
+                let venue = instruments[instrument.index()];
+                assert!(!unknown.contains(&venue), "sequence {}", frame.sequence);
+            }
+            _ => {}
+        }
+    }
+    orders
+}
+
+/// Everything that must hold at the end of a run: the journal is the venue's truth, and it verifies.
+fn holds_the_truth(journal: &Path, truth: &Value) {
+    assert_eq!(truth["repeated_client_ids"], serde_json::json!([]));
+    assert_eq!(truth["open_orders"], 0, "{truth}");
+    let mut held = holdings(journal);
+    held.retain(|_, qty| qty != "0");
+    assert_eq!(held, nonzero(&truth["holdings"]));
+    let mut cash = cash(journal);
+    cash.retain(|_, cash| cash != "0");
+    assert_eq!(cash, nonzero(&truth["cash_changes"]));
+    let halted: Vec<_> = recover(journal)
+        .desk()
+        .risk()
+        .halts
+        .iter()
+        .copied()
+        .collect();
+    let wrong = |halt: &HaltReason| !matches!(halt, HaltReason::Stopping | HaltReason::Operator);
+    assert!(!halted.iter().any(wrong), "{halted:?}");
+    let verified = json(&["verify", arg(journal)]);
+    assert_eq!(verified["identical"], true, "{verified}");
+    assert!(nothing_was_decided_unreconciled(journal) > 0);
+}
+
+/// A market maker at each of the four venues that take orders over HTTP.
+fn market_makers() -> String {
+    let token = token_id("btc-above-90k-jan-5-yes");
+    let polymarket = format!("polymarket:{token}");
+    let makers = [
+        ("binance:BTCUSDT", "0.001"),
+        ("kalshi:KXHIGHNY-26JAN05-B38.5", "10"),
+        (polymarket.as_str(), "10"),
+        ("upbit:KRW-BTC", "0.001"),
+    ];
+    let mut session = String::from("[modes]\n");
+    for venue in ["binance", "kalshi", "polymarket", "upbit"] {
+        session += &format!("{venue} = \"demo\"\n");
+    }
+    for (instrument, qty) in makers {
+        session += &format!(
+            "[[strategy]]\nname = \"market_maker\"\nid = \"{instrument}\"\n[strategy.params]\ninstrument = \"{instrument}\"\nqty = \"{qty}\"\n"
+        );
+    }
+    session
+}
+
+/// Faults by chance, in events per million.
+const FAULTS: &str = "
+seed = 7
+lost = 500
+twice = 500
+late = 500
+freeze = 20
+cut_off = 100
+unavailable = 5000
+too_many = 5000
+accepted_unanswered = 20000
+lost_unanswered = 20000
+";
+
+#[test]
+fn a_day_on_the_wire_ends_with_the_venues_own_truth() {
+    let rig = Rig::new("5", "40", "");
+    rig.configure(&market_makers());
+    let mut daemon = rig.daemon();
+    rig.until("it trades everywhere", |status| {
+        status["positions"]
+            .as_object()
+            .is_some_and(|held| held.len() == 4)
+    });
+    assert_eq!(daemon.terminate(), Some(0));
+    let journal = rig.at("journal");
+    let (_dir, truth) = rig.truth();
+    assert!(truth["fills"].as_u64().unwrap() > 0);
+    holds_the_truth(&journal, &truth);
+}
+
+#[test]
+fn a_daemon_that_is_killed_at_any_moment_with_a_lying_venue_ends_with_the_venues_own_truth() {
+    let kills: u64 = std::env::var("ONETAPE_TORTURE").map_or(8, |kills| kills.parse().unwrap());
+    let rig = Rig::new("6", "20", FAULTS);
+    rig.configure(&market_makers());
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..kills {
+        let daemon = rig.daemon();
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        std::thread::sleep(Duration::from_millis(300 + random % 3_000));
+        drop(daemon);
+    }
+    let mut daemon = rig.daemon();
+    rig.until("it is reconciled", |status| {
+        status["unknown_orders"] == 0
+            && status["halts"].as_array().is_some_and(Vec::is_empty)
+            && status["sequence"].as_u64() > Some(0)
+    });
+    assert_eq!(daemon.terminate(), Some(0));
+    let journal = rig.at("journal");
+    let (_dir, truth) = rig.truth();
+    println!("{kills} kills: {truth}");
+    holds_the_truth(&journal, &truth);
+}

@@ -1,0 +1,264 @@
+//! The local exchange as a process: one listener a venue, keys made for the run, the tape played at its pace.
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use onetape_venues::binance;
+use onetape_venues::exchange as faces;
+use onetape_venues::exchange::{
+    Cash, Exchange, ExchangeClock, Fault, FaultPlan, Player, Report, wall_now,
+};
+use onetape_venues::polymarket::WalletKind;
+use rust_decimal::Decimal;
+use secrecy::ExposeSecret;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What to serve.
+pub struct HostOptions {
+    /// The tape whose market is played.
+    pub journal: PathBuf,
+    /// Where exchange.toml and exchange.env are written.
+    pub out: PathBuf,
+    /// Seconds of the tape in one second.
+    pub speed: u32,
+    /// Faults by chance.
+    pub faults: FaultPlan,
+    /// Cash to begin with, at each venue and in each of its currencies.
+    pub cash: Decimal,
+}
+
+/// Serves until the process is asked to end; what was true at the end.
+///
+/// # Errors
+/// A text: the journal does not read, or a port can't be had.
+pub fn run(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Report, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
+    runtime.block_on(serve(options, said))
+}
+
+async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Report, String> {
+    let clock = ExchangeClock {
+        wall_origin: wall_now(),
+        origin: Player::first_time(&options.journal).map_err(|e| e.to_string())?,
+        speed: options.speed,
+    };
+    let mut player = Player::open(&options.journal).map_err(|e| e.to_string())?;
+    let exchange = Exchange::new(clock, Cash::new(), options.faults.clone());
+    let faces = faces(&exchange)?;
+    // What stands at the tape's first moment is there before the first client.
+    player
+        .play_until(&exchange, clock.origin)
+        .map_err(|e| e.to_string())?;
+    exchange.with(|truth| truth.endow(options.cash));
+    let mut env =
+        String::from("# Throwaway keys of a local exchange: worth nothing anywhere else.\n");
+    let mut toml = String::new();
+    for Face {
+        venue,
+        router,
+        bases,
+        keys,
+    } in faces
+    {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.map_err(|e| format!("{venue}: {e}"))?;
+        let address = listener.local_addr().map_err(|e| e.to_string())?;
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let _ = writeln!(toml, "[venues.{venue}]");
+        if venue == "eodhd" {
+            // A data provider: its content is about stocks that are traded elsewhere.
+            toml.push_str("instruments_of = \"ib\"\n");
+        } else {
+            let symbols: Vec<String> = exchange.with(|truth| {
+                let of = truth.instruments(venue);
+                of.map(|i| wire_symbol(venue, &i.definition.symbol))
+                    .collect()
+            });
+            let _ = writeln!(toml, "symbols = {symbols:?}");
+        }
+        let _ = writeln!(toml, "[venues.{venue}.addresses]");
+        for (base, scheme) in bases {
+            let _ = writeln!(toml, "{base} = \"{scheme}://{address}\"");
+        }
+        toml.push('\n');
+        for (name, value) in keys {
+            let _ = writeln!(env, "{name}=\"{}\"", value.replace('\n', "\\n"));
+        }
+        said(&format!("{venue} at {address}"));
+    }
+    let admin = Router::new()
+        .route("/truth", get(truth))
+        .route("/faults", post(fault))
+        .with_state(exchange.clone());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.map_err(|e| e.to_string())?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    tokio::spawn(async move { axum::serve(listener, admin).await });
+    write(options, "exchange.toml", &toml, 0o644)?;
+    write(options, "exchange.env", &env, 0o600)?;
+    said(&format!("truth and faults at http://{address}"));
+    said(&format!(
+        "--clock {},{},{}",
+        clock.wall_origin.0, clock.origin.0, clock.speed
+    ));
+    said("ready");
+    let played = Arc::new(AtomicBool::new(false));
+    let playing = tokio::spawn({
+        let (exchange, played) = (exchange.clone(), played.clone());
+        async move {
+            let result = player.run(exchange).await;
+            played.store(true, Ordering::Release);
+            result
+        }
+    });
+    asked_to_end().await;
+    if played.load(Ordering::Acquire) {
+        let result = playing.await.map_err(|e| e.to_string())?;
+        result.map_err(|e| e.to_string())?;
+    }
+    Ok(exchange.with(|truth| truth.report()))
+}
+
+/// One venue's wire.
+struct Face {
+    venue: &'static str,
+    router: Router,
+    /// Which base addresses of the venue's client it serves, with their schemes.
+    bases: &'static [(&'static str, &'static str)],
+    /// What a client needs in its environment.
+    keys: Vec<(&'static str, String)>,
+}
+
+/// The venues that are served. Made before the tape is played: they listen for its facts.
+fn faces(exchange: &Arc<Exchange>) -> Result<Vec<Face>, String> {
+    let failed = |what: &str| format!("could not make {what}: the system has no random numbers");
+    let (key, secret) = (throwaway("binance key"), throwaway("binance secret"));
+    let signer = binance::Signer::hmac(key.clone().into(), &secret.clone().into());
+    let binance = Face {
+        venue: "binance",
+        router: faces::binance::router(exchange.clone(), faces::binance::Keys::new(signer)),
+        bases: &[("rest", "http"), ("stream", "ws"), ("ws_api", "ws")],
+        keys: vec![("BINANCE_API_KEY", key), ("BINANCE_SECRET_KEY", secret)],
+    };
+    let keys = faces::kalshi::Keys::generate().map_err(|_| failed("an RSA key"))?;
+    let pem = keys.private_pem().map_err(|_| failed("an RSA key"))?;
+    let env = vec![
+        ("KALSHI_API_KEY_ID", keys.id().to_owned()),
+        ("KALSHI_PRIVATE_KEY", pem.expose_secret().to_owned()),
+    ];
+    let kalshi = Face {
+        venue: "kalshi",
+        router: faces::kalshi::router(exchange.clone(), keys),
+        bases: &[("rest", "http"), ("stream", "ws")],
+        keys: env,
+    };
+    let (key, secret) = (throwaway("upbit key"), throwaway("upbit secret"));
+    let keys = faces::upbit::Keys::new(key.clone().into(), &secret.clone().into());
+    let upbit = Face {
+        venue: "upbit",
+        router: faces::upbit::router(exchange.clone(), keys),
+        bases: &[("rest", "http"), ("stream", "ws")],
+        keys: vec![("UPBIT_ACCESS_KEY", key), ("UPBIT_SECRET_KEY", secret)],
+    };
+    let token = throwaway("eodhd token");
+    let keys = faces::eodhd::Keys {
+        token: token.clone().into(),
+    };
+    let eodhd = Face {
+        venue: "eodhd",
+        router: faces::eodhd::router(exchange.clone(), keys),
+        bases: &[("stream", "ws"), ("rest", "http")],
+        keys: vec![("EODHD_API_TOKEN", token)],
+    };
+    let keys = faces::polymarket::Keys::generate(WalletKind::Key);
+    let keys = keys.ok_or_else(|| failed("a wallet"))?;
+    let env = vec![
+        (
+            "POLYMARKET_PRIVATE_KEY",
+            keys.private_key.expose_secret().to_owned(),
+        ),
+        ("POLYMARKET_API_KEY", keys.credentials.key.clone()),
+        (
+            "POLYMARKET_API_SECRET",
+            keys.credentials.secret.expose_secret().to_owned(),
+        ),
+        (
+            "POLYMARKET_API_PASSPHRASE",
+            keys.credentials.passphrase.expose_secret().to_owned(),
+        ),
+    ];
+    let polymarket = Face {
+        venue: "polymarket",
+        router: faces::polymarket::router(exchange.clone(), keys),
+        bases: &[
+            ("rest", "http"),
+            ("gamma", "http"),
+            ("data", "http"),
+            ("stream", "ws"),
+            ("rtds", "ws"),
+        ],
+        keys: env,
+    };
+    Ok(vec![binance, kalshi, upbit, eodhd, polymarket])
+}
+
+/// An instrument's name on the venue's wire, where the tape has another one.
+fn wire_symbol(venue: &str, symbol: &str) -> String {
+    match venue {
+        "polymarket" => faces::polymarket::token_id(symbol),
+        _ => symbol.to_owned(),
+    }
+}
+
+/// A text that nobody else has, good for this run.
+fn throwaway(what: &str) -> String {
+    let seed = format!("{what} {} {}", wall_now().0, std::process::id());
+    blake3::hash(seed.as_bytes()).to_hex().to_string()
+}
+
+async fn truth(State(exchange): State<Arc<Exchange>>) -> Json<Report> {
+    Json(exchange.with(|truth| truth.report()))
+}
+
+async fn fault(State(exchange): State<Arc<Exchange>>, Json(fault): Json<Fault>) -> &'static str {
+    exchange.faults().command(fault);
+    "ok"
+}
+
+fn write(options: &HostOptions, name: &str, text: &str, mode: u32) -> Result<(), String> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = options.out.join(name);
+    let failed = |e: std::io::Error| format!("could not write {}: {e}", path.display());
+    std::fs::create_dir_all(&options.out).map_err(failed)?;
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(mode)
+        .open(&path);
+    std::io::Write::write_all(&mut file.map_err(failed)?, text.as_bytes()).map_err(failed)
+}
+
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending::<()>().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+        () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => {}
+    }
+}

@@ -1,0 +1,561 @@
+//! The venues by name: their addresses, keys, listings, feeds and order interfaces. The one place that knows them all.
+use crate::budget::Allowance;
+use crate::config::VenueConfig;
+use crate::daemon::DaemonError;
+use crate::env_file::Environment;
+use onetape_engine::event::{InstrumentDefined, TradingRules};
+use onetape_engine::session::VenueMode;
+use onetape_venues::gateway::{Feed, Instruments, Listings, OrderWire, Poll, WireError};
+use onetape_venues::polygon::Address;
+use onetape_venues::{binance, eodhd, kalshi, polymarket, upbit, weather};
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+
+/// The venues that a configuration may name.
+pub const NAMES: [&str; 6] = ["binance", "eodhd", "kalshi", "nws", "polymarket", "upbit"];
+
+/// How long a signed Binance request is good, in ms.
+const RECV_WINDOW_MS: u64 = 5_000;
+const MS: u64 = 1_000_000;
+
+/// A venue with its addresses and keys.
+pub struct Venue {
+    name: String,
+    config: VenueConfig,
+    addresses: BTreeMap<String, String>,
+    lost_after_ms: u64,
+    keys: Keys,
+}
+
+/// What a venue is told who we are with.
+enum Keys {
+    Binance(Option<binance::Signer>),
+    Kalshi {
+        signer: kalshi::Signer,
+        key_id: String,
+        shards: kalshi::Shards,
+    },
+    Upbit {
+        signer: Option<upbit::Signer>,
+        access_key: Option<SecretString>,
+    },
+    Polymarket {
+        tokens: polymarket::Tokens,
+        account: Option<(polymarket::Wallet, polymarket::auth::Credentials)>,
+    },
+    Eodhd(SecretString),
+    Nws,
+}
+
+impl Venue {
+    /// Opens a venue: addresses of its mode with the configuration's over them, and its keys.
+    ///
+    /// # Errors
+    /// [`DaemonError`]: a key is missing or can't be used, or an address is not one.
+    pub fn open(
+        name: &str,
+        config: &VenueConfig,
+        mode: VenueMode,
+        lost_after_ms: u64,
+        environment: &Environment,
+    ) -> Result<Self, DaemonError> {
+        let keys = match name {
+            "binance" => Keys::Binance(binance_signer(mode, environment)?),
+            "kalshi" => {
+                let id = ["KALSHI_API_KEY_ID", "KALSHI_KEY_ID"];
+                let key_id = environment.need(name, &id)?.expose_secret().to_owned();
+                let pem = pem(environment)?;
+                let signer = kalshi::Signer::new(key_id.clone(), &pem);
+                Keys::Kalshi {
+                    signer: signer.map_err(|e| bad_key(name, "KALSHI_PRIVATE_KEY", &e))?,
+                    key_id,
+                    shards: kalshi::Shards::default(),
+                }
+            }
+            "polymarket" => Keys::Polymarket {
+                tokens: polymarket::Tokens::default(),
+                account: polymarket_account(mode, environment)?,
+            },
+            "eodhd" => {
+                let token = environment.need(name, &["EODHD_API_TOKEN", "EODHD_API_KEY"])?;
+                Keys::Eodhd(token.clone())
+            }
+            "nws" => Keys::Nws,
+            _ => {
+                let needed = mode.is_real();
+                let names = (["UPBIT_ACCESS_KEY"], ["UPBIT_SECRET_KEY"]);
+                let (access, secret) = (environment.get(&names.0), environment.get(&names.1));
+                let signer = match (access, secret) {
+                    (Some(access), Some(secret)) => {
+                        Some(upbit::Signer::new(access.clone(), secret))
+                    }
+                    _ if needed => {
+                        environment.need(name, &names.0)?;
+                        environment.need(name, &names.1)?;
+                        None
+                    }
+                    _ => None,
+                };
+                Keys::Upbit {
+                    signer,
+                    access_key: access.cloned(),
+                }
+            }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            addresses: addresses(name, config, mode)?,
+            config: config.clone(),
+            lost_after_ms,
+            keys,
+        })
+    }
+
+    /// The venue's name on the tape.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The symbols that go onto the tape.
+    pub fn symbols(&self) -> &[String] {
+        &self.config.symbols
+    }
+
+    /// Base addresses by name.
+    pub const fn addresses(&self) -> &BTreeMap<String, String> {
+        &self.addresses
+    }
+
+    /// A name of the account that is no secret by itself.
+    pub fn account_name(&self) -> String {
+        match &self.keys {
+            Keys::Binance(signer) => signer.as_ref().map(|s| s.api_key().to_owned()),
+            Keys::Kalshi { key_id, .. } => Some(key_id.clone()),
+            Keys::Upbit { access_key, .. } => access_key
+                .as_ref()
+                .map(|key| key.expose_secret().to_owned()),
+            Keys::Polymarket { account, .. } => account
+                .as_ref()
+                .map(|(wallet, _)| wallet.funder.to_string()),
+            Keys::Eodhd(_) | Keys::Nws => None,
+        }
+        .unwrap_or_default()
+    }
+
+    /// How many requests the venue takes: the configuration's word, or the venue's lowest tier.
+    pub fn allowance(&self) -> Allowance {
+        // Binance: 50 orders in 10 s, weight 6,000 a minute. Kalshi: 100 write and 200 read tokens a second, 10 a call.
+        // Upbit: 12 orders and 30 other requests a second. Polymarket: 500 orders a second, 150 books.
+        let (write, read) = match self.keys {
+            Keys::Binance(_) => (5, 100),
+            Keys::Kalshi { .. } => (100, 200),
+            Keys::Upbit { .. } => (12, 30),
+            Keys::Polymarket { .. } => (200, 100),
+            Keys::Eodhd(_) | Keys::Nws => (1, 10),
+        };
+        let stated = |stated: u32, known: u32| if stated == 0 { known } else { stated };
+        Allowance {
+            write_per_s: stated(self.config.write_per_s, write),
+            read_per_s: stated(self.config.read_per_s, read),
+        }
+    }
+
+    /// How the venue is asked for its markets; a data provider has none of its own.
+    pub fn listings(&self) -> Option<Box<dyn Listings>> {
+        Some(match &self.keys {
+            Keys::Binance(signer) => {
+                Box::new(binance::Markets::new(signer.clone(), RECV_WINDOW_MS))
+            }
+            Keys::Kalshi { shards, .. } => {
+                let membership = kalshi::Membership::default();
+                Box::new(kalshi::KalshiListings::new(membership, shards.clone()))
+            }
+            Keys::Upbit { signer, .. } => {
+                let signer = signer.clone().map(|signer| (signer, nonces(0)));
+                Box::new(upbit::Markets::new(signer))
+            }
+            Keys::Polymarket { tokens, .. } => {
+                let config = polymarket::ListingConfig::default();
+                Box::new(polymarket::Markets::new(config, [], tokens.clone()))
+            }
+            Keys::Eodhd(_) | Keys::Nws => return None,
+        })
+    }
+
+    /// Whose instruments the venue's content is about.
+    pub fn instruments_of(&self) -> &str {
+        match self.keys {
+            Keys::Eodhd(_) if !self.config.instruments_of.is_empty() => &self.config.instruments_of,
+            _ => &self.name,
+        }
+    }
+
+    /// Sources that are asked again and again.
+    pub fn polls(&self) -> Vec<Box<dyn Poll>> {
+        let Keys::Nws = self.keys else {
+            return Vec::new();
+        };
+        let mut polls: Vec<Box<dyn Poll>> = Vec::new();
+        for config in &self.config.stations {
+            let station = weather::Station {
+                name: config.name.clone(),
+                observations: config.observations.clone(),
+                reports: config.reports.clone(),
+                place: config.place.clone(),
+                latitude: config.latitude.clone(),
+                longitude: config.longitude.clone(),
+                standard_offset_min: config.standard_offset_min,
+            };
+            let agent = weather::Agent::new(&self.config.contact);
+            polls.push(Box::new(weather::ForecastPoll::new(
+                station.clone(),
+                agent.clone(),
+            )));
+            polls.push(Box::new(weather::ObservationPoll::new(
+                station.clone(),
+                agent.clone(),
+            )));
+            polls.push(Box::new(weather::ReportPoll::new(station, agent)));
+        }
+        polls
+    }
+
+    /// The venue's connections: market data, and our own account where `account` says so.
+    ///
+    /// # Errors
+    /// [`DaemonError`] when there are more symbols than a connection takes.
+    pub fn feeds(
+        &self,
+        instruments: &Instruments,
+        definitions: &[InstrumentDefined],
+        rules: &[TradingRules],
+        account: bool,
+    ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
+        let silence_ns = self.config.silence_ms * MS;
+        let silence = |default: u64| if silence_ns == 0 { default } else { silence_ns };
+        let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+        match &self.keys {
+            Keys::Binance(signer) => {
+                let mut config = binance::FeedConfig::new(binance::Product::Spot);
+                config.book_silence_ns = silence(config.book_silence_ns);
+                config.quote_silence_ns = silence(config.quote_silence_ns);
+                config.reconnect_after_ns = silence(config.reconnect_after_ns);
+                let feed = binance::MarketFeed::new(config, instruments);
+                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+                if let Some(signer) = signer.clone().filter(|_| account) {
+                    let pairs = binance::Pairs::new(self.own(definitions));
+                    let config = binance::UserConfig::default();
+                    feeds.push(Box::new(binance::UserFeed::new(config, signer, pairs)));
+                }
+            }
+            Keys::Kalshi { signer, .. } => {
+                let mut config = kalshi::FeedConfig {
+                    account,
+                    ..kalshi::FeedConfig::default()
+                };
+                if self.config.silence_ms != 0 {
+                    config.silent_after_ms = self.config.silence_ms;
+                }
+                let feed = kalshi::KalshiFeed::new(signer.clone(), instruments.clone(), config);
+                feeds.push(Box::new(feed));
+            }
+            Keys::Upbit { signer, .. } => {
+                let mut config = upbit::FeedConfig::default();
+                config.book_silence_ns = silence(config.book_silence_ns);
+                config.reconnect_after_ns = silence(config.reconnect_after_ns);
+                feeds.push(Box::new(upbit::MarketFeed::new(config, instruments)));
+                if let Some(signer) = signer.clone().filter(|_| account) {
+                    let config = upbit::UserConfig::default();
+                    let user = upbit::UserFeed::new(config, signer, nonces(1), instruments.clone());
+                    feeds.push(Box::new(user));
+                }
+            }
+            Keys::Polymarket {
+                tokens,
+                account: known,
+            } => {
+                let mut config = polymarket::MarketFeedConfig::default();
+                config.silence_ns = silence(config.silence_ns);
+                let feed = polymarket::MarketFeed::new(config, instruments, rules, tokens.clone());
+                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+                if let Some((wallet, credentials)) = known.clone().filter(|_| account) {
+                    let config = polymarket::UserFeedConfig::default();
+                    let instruments = instruments.clone();
+                    feeds.push(Box::new(polymarket::UserFeed::new(
+                        config,
+                        instruments,
+                        credentials,
+                        wallet.funder,
+                    )));
+                }
+                let wallets = self.leaders()?;
+                if !wallets.is_empty() {
+                    let config = polymarket::LeaderFeedConfig::default();
+                    let instruments = instruments.clone();
+                    let leaders = polymarket::LeaderFeed::new(config, instruments, &wallets);
+                    feeds.push(Box::new(leaders));
+                }
+            }
+            Keys::Eodhd(_) if instruments.is_empty() => {}
+            Keys::Eodhd(token) => {
+                for content in [eodhd::Content::UsTrades, eodhd::Content::UsQuotes] {
+                    // Without the market's hours silence is not judged here; the core's own age limit still holds.
+                    let mut config = eodhd::Config::new(content, Vec::new());
+                    if self.config.silence_ms != 0 {
+                        config.silence_ms = self.config.silence_ms;
+                    }
+                    let stream = eodhd::Stream::new(config, token.clone(), instruments);
+                    feeds.push(Box::new(stream.map_err(|e| DaemonError::Venue {
+                        venue: self.name.clone(),
+                        why: e.to_string(),
+                    })?));
+                }
+            }
+            Keys::Nws => {}
+        }
+        Ok(feeds)
+    }
+
+    /// The venue's order interface.
+    ///
+    /// # Errors
+    /// [`DaemonError`] when there is no key.
+    pub fn orders(
+        &self,
+        instruments: &Instruments,
+        definitions: &[InstrumentDefined],
+    ) -> Result<Box<dyn OrderWire>, DaemonError> {
+        let lost_after_ns = self.lost_after_ms * MS;
+        let no_key = || DaemonError::Venue {
+            venue: self.name.clone(),
+            why: "orders need a key".to_owned(),
+        };
+        Ok(match &self.keys {
+            Keys::Binance(signer) => {
+                let signer = signer.clone().ok_or_else(no_key)?;
+                let config = binance::OrdersConfig {
+                    lost_after_ns,
+                    ..binance::OrdersConfig::default()
+                };
+                let pairs = binance::Pairs::new(self.own(definitions));
+                Box::new(binance::Orders::new(config, signer, pairs))
+            }
+            Keys::Kalshi { signer, shards, .. } => {
+                let config = kalshi::OrderConfig::default();
+                let (signer, instruments) = (signer.clone(), instruments.clone());
+                Box::new(kalshi::KalshiOrders::new(
+                    signer,
+                    instruments,
+                    shards.clone(),
+                    config,
+                ))
+            }
+            Keys::Upbit { signer, .. } => {
+                let signer = signer.clone().ok_or_else(no_key)?;
+                let config = upbit::OrdersConfig {
+                    lost_after_ns,
+                    ..upbit::OrdersConfig::default()
+                };
+                Box::new(upbit::Orders::new(
+                    config,
+                    signer,
+                    nonces(2),
+                    instruments.clone(),
+                ))
+            }
+            Keys::Polymarket { tokens, account } => {
+                let (wallet, credentials) = account.clone().ok_or_else(no_key)?;
+                let config = polymarket::OrderConfig {
+                    lost_after_ms: self.lost_after_ms,
+                    ..polymarket::OrderConfig::default()
+                };
+                let (instruments, tokens) = (instruments.clone(), tokens.clone());
+                let orders =
+                    polymarket::Orders::new(config, instruments, tokens, wallet, credentials);
+                Box::new(orders)
+            }
+            Keys::Eodhd(_) | Keys::Nws => return Err(no_key()),
+        })
+    }
+
+    fn leaders(&self) -> Result<Vec<Address>, DaemonError> {
+        let address = |text: &String| {
+            Address::parse(text).ok_or_else(|| {
+                DaemonError::Config(format!(
+                    "venues.{}.leaders: '{text}' is no address: expected 0x and 40 hex digits",
+                    self.name
+                ))
+            })
+        };
+        self.config.leaders.iter().map(address).collect()
+    }
+
+    fn own<'a>(
+        &'a self,
+        definitions: &'a [InstrumentDefined],
+    ) -> impl Iterator<Item = &'a InstrumentDefined> {
+        definitions.iter().filter(|d| d.venue == self.name)
+    }
+
+    fn refused(&self, error: &WireError) -> DaemonError {
+        DaemonError::Venue {
+            venue: self.name.clone(),
+            why: error.to_string(),
+        }
+    }
+}
+
+/// The addresses of the venue's mode, with the configuration's over them. Plain text goes to this machine only.
+fn addresses(
+    name: &str,
+    config: &VenueConfig,
+    mode: VenueMode,
+) -> Result<BTreeMap<String, String>, DaemonError> {
+    let demo = mode == VenueMode::Demo;
+    let known: &[(&str, &str)] = match name {
+        "binance" if demo => &binance::TESTNET,
+        "binance" => &binance::PRODUCTION,
+        "kalshi" if demo => &kalshi::DEMO,
+        "kalshi" => &kalshi::PRODUCTION,
+        "polymarket" => &polymarket::PRODUCTION,
+        "eodhd" => &eodhd::PRODUCTION,
+        "nws" => &weather::PRODUCTION,
+        _ => &upbit::PRODUCTION,
+    };
+    let owned = |(name, address): &(&str, &str)| ((*name).to_owned(), (*address).to_owned());
+    let mut addresses: BTreeMap<String, String> = known.iter().map(owned).collect();
+    for (base, address) in &config.addresses {
+        let bad = |why: &str| {
+            DaemonError::Config(format!(
+                "venues.{name}.addresses.{base} is '{address}': {why}"
+            ))
+        };
+        if !known.iter().any(|(known, _)| known == base) {
+            let known: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
+            return Err(bad(&format!(
+                "the venue's addresses are {}",
+                known.join(", ")
+            )));
+        }
+        let (scheme, rest) = address.split_once("://").unwrap_or_default();
+        let host = rest.split(['/', ':']).next().unwrap_or_default();
+        let local = host == "127.0.0.1" || host == "localhost";
+        match scheme {
+            "https" | "wss" => {}
+            "http" | "ws" if local => {}
+            "http" | "ws" => return Err(bad("without TLS it must be on this machine")),
+            _ => return Err(bad("it must begin with https:// or wss://")),
+        }
+        addresses.insert(base.clone(), address.trim_end_matches('/').to_owned());
+    }
+    let has_demo = matches!(name, "binance" | "kalshi");
+    if demo && !has_demo && !config.addresses.contains_key("rest") {
+        return Err(DaemonError::Config(format!(
+            "{name} has no test environment: mode demo needs venues.{name}.addresses"
+        )));
+    }
+    Ok(addresses)
+}
+
+fn binance_signer(
+    mode: VenueMode,
+    environment: &Environment,
+) -> Result<Option<binance::Signer>, DaemonError> {
+    let key = environment.get(&["BINANCE_API_KEY"]);
+    let Some(key) = key else {
+        if mode.is_real() {
+            environment.need("binance", &["BINANCE_API_KEY"])?;
+        }
+        return Ok(None);
+    };
+    if let Some(pem) = environment.get(&["BINANCE_ED25519_KEY"]) {
+        let signer = binance::Signer::ed25519(key.clone(), pem);
+        return Ok(Some(
+            signer.map_err(|e| bad_key("binance", "BINANCE_ED25519_KEY", &e))?,
+        ));
+    }
+    let secret = environment.need("binance", &["BINANCE_SECRET_KEY", "BINANCE_API_SECRET"])?;
+    Ok(Some(binance::Signer::hmac(key.clone(), secret)))
+}
+
+/// Polymarket's key, wallet and API credentials.
+fn polymarket_account(
+    mode: VenueMode,
+    environment: &Environment,
+) -> Result<Option<(polymarket::Wallet, polymarket::auth::Credentials)>, DaemonError> {
+    let name = "polymarket";
+    let key = ["POLYMARKET_PRIVATE_KEY", "PRIVATE_KEY"];
+    let Some(secret) = environment.get(&key) else {
+        if mode.is_real() {
+            environment.need(name, &key)?;
+        }
+        return Ok(None);
+    };
+    let signer = polymarket::eip712::Signer::new(secret);
+    let signer = signer.map_err(|e| bad_key(name, "POLYMARKET_PRIVATE_KEY", &e))?;
+    let kind = environment
+        .get(&["POLYMARKET_WALLET"])
+        .map(|kind| kind.expose_secret().to_owned());
+    let kind = match kind.as_deref() {
+        None | Some("key") => polymarket::WalletKind::Key,
+        Some("proxy") => polymarket::WalletKind::Proxy,
+        Some("safe") => polymarket::WalletKind::Safe,
+        Some("deposit") => polymarket::WalletKind::Deposit,
+        Some(_) => {
+            let why = "it must be key, proxy, safe or deposit".to_owned();
+            return Err(bad_key(name, "POLYMARKET_WALLET", &why));
+        }
+    };
+    let funder = environment.get(&["POLYMARKET_FUNDER"]);
+    let funder = funder.and_then(|funder| Address::parse(funder.expose_secret()));
+    let wallet = polymarket::Wallet::new(signer, kind, funder).ok_or_else(|| {
+        bad_key(
+            name,
+            "POLYMARKET_FUNDER",
+            &"it does not fit the key and the kind of wallet",
+        )
+    })?;
+    let credentials = polymarket::auth::Credentials {
+        key: environment
+            .need(name, &["POLYMARKET_API_KEY"])?
+            .expose_secret()
+            .to_owned(),
+        secret: environment.need(name, &["POLYMARKET_API_SECRET"])?.clone(),
+        passphrase: environment
+            .need(name, &["POLYMARKET_API_PASSPHRASE"])?
+            .clone(),
+    };
+    Ok(Some((wallet, credentials)))
+}
+
+/// Kalshi's key: the text itself, or the path of a file with it.
+fn pem(environment: &Environment) -> Result<SecretString, DaemonError> {
+    if let Some(path) = environment.get(&["KALSHI_PRIVATE_KEY_PATH"]) {
+        let path = path.expose_secret();
+        let read = std::fs::read_to_string(path);
+        return Ok(read
+            .map_err(|source| DaemonError::System {
+                what: format!("KALSHI_PRIVATE_KEY_PATH: could not read {path}"),
+                source,
+            })?
+            .into());
+    }
+    Ok(environment.need("kalshi", &["KALSHI_PRIVATE_KEY"])?.clone())
+}
+
+fn bad_key(venue: &str, name: &str, error: &impl ToString) -> DaemonError {
+    DaemonError::Venue {
+        venue: venue.to_owned(),
+        why: format!("{name}: {}", error.to_string()),
+    }
+}
+
+/// Nonces that no other user of the same key has: the process's start and what uses them.
+fn nonces(user: u8) -> upbit::Nonces {
+    let mut seed = [0; 16];
+    let now = onetape_venues::exchange::wall_now().0.to_le_bytes();
+    seed[..8].copy_from_slice(&now);
+    seed[8..12].copy_from_slice(&std::process::id().to_le_bytes());
+    seed[12] = user;
+    upbit::Nonces::new(seed)
+}
