@@ -654,7 +654,7 @@ mod gateway {
             ["fill s-1 Buy 10@22733 fee 2.28", "s-1 filled"]
         );
         let rests = order("s-2", Side::Buy, OrderType::Limit, 22_000, 5);
-        let next = gateway.place(&[rests.clone()]).await.unwrap();
+        let next = gateway.place(core::slice::from_ref(&rests)).await.unwrap();
         assert_eq!(next, [ids[0] + 1]);
         assert_eq!(facts(&mut gateway, 1).await, ["s-2 acked"]);
         assert_eq!(shorts(gateway.open_orders().await), ["s-2 acked"]);
@@ -806,7 +806,7 @@ mod gateway {
         ));
         // A cancel of what is over is looked up.
         let filled = order("r-3", Side::Buy, OrderType::Limit, 22_733, 1);
-        gateway.place(&[filled.clone()]).await.unwrap();
+        gateway.place(core::slice::from_ref(&filled)).await.unwrap();
         facts(&mut gateway, 2).await;
         gateway.cancel(&known(filled)).await.unwrap();
         assert_eq!(facts(&mut gateway, 1).await, ["Resync"]);

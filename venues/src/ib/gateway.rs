@@ -6,7 +6,7 @@ use super::VENUE;
 use super::account::{Account, Commission, Execution, OpenOrder, Status, decimal};
 use super::broker::{Broker, BrokerError, BrokerEvent, Config, Contracts, orders};
 use super::proto;
-use crate::gateway::{AccountFact, KnownOrder, NewOrder, Refusal, shortened};
+use crate::gateway::{AccountFact, KnownOrder, NewOrder, Refusal, WireError, shortened};
 use futures_util::StreamExt;
 use ibapi::accounts::PositionUpdate;
 use ibapi::contracts::{Contract as IbContract, SecurityType};
@@ -106,15 +106,18 @@ impl Gateway {
                     self.facts(|account, out| account.open_order(&order, out));
                 }
             }
-            OrderUpdate::ExecutionData(execution) => match of_execution(&execution) {
-                Some(execution) => {
-                    self.facts(|account, out| account.execution(&execution, now(), out));
+            OrderUpdate::ExecutionData(execution) => {
+                let mut facts = Vec::new();
+                let taken = match of_execution(&execution) {
+                    Some(execution) => self.account.execution(&execution, now(), &mut facts),
+                    None => Err(unreadable(&execution)),
+                };
+                if let Err(error) = taken {
+                    let why = error.to_string();
+                    self.events.push_back(BrokerEvent::Unreadable { why });
                 }
-                // A fill that can't be read is found by asking.
-                None => self
-                    .events
-                    .push_back(BrokerEvent::Fact(AccountFact::Resync)),
-            },
+                self.events.extend(facts.into_iter().map(BrokerEvent::Fact));
+            }
             OrderUpdate::CommissionReport(report) => {
                 let commission = of_commission(&report);
                 self.facts(|account, out| account.commission(&commission, out));
@@ -204,6 +207,20 @@ fn unavailable(error: &Error) -> BrokerError {
     }
 }
 
+fn unusable(error: &WireError) -> BrokerError {
+    BrokerError::Unavailable {
+        why: error.to_string(),
+    }
+}
+
+fn unreadable(data: &ExecutionData) -> WireError {
+    WireError::Malformed {
+        venue: VENUE,
+        message: format!("execution {}", shortened(&data.execution.execution_id)),
+        why: "price or quantity is no number".to_owned(),
+    }
+}
+
 fn unknown(error: &Error) -> BrokerError {
     BrokerError::Unknown {
         why: shortened(&error.to_string()),
@@ -281,13 +298,18 @@ impl Broker for Gateway {
         let (mut executions, mut commissions) = (Vec::new(), Vec::new());
         for item in listed.map_err(|e| unavailable(&e))? {
             match item {
-                Executions::ExecutionData(execution) => executions.extend(of_execution(&execution)),
+                Executions::ExecutionData(data) => {
+                    let execution = of_execution(&data).ok_or_else(|| unreadable(&data));
+                    executions.push(execution.map_err(|e| unusable(&e))?);
+                }
                 Executions::CommissionReport(report) => commissions.push(of_commission(&report)),
             }
         }
         let mut facts = Vec::new();
-        self.account
+        let told = self
+            .account
             .fills(&executions, &commissions, now(), &mut facts);
+        told.map_err(|e| unusable(&e))?;
         facts.retain(|fact| !matches!(fact, AccountFact::Fill(fill) if fill.at < since));
         Ok(facts)
     }
@@ -317,7 +339,8 @@ impl Broker for Gateway {
         done.unwrap_or(Err(Error::Timeout))
             .map_err(|e| unavailable(&e))?;
         let mut facts = Vec::new();
-        self.account.positions(&found, &mut facts);
+        let told = self.account.positions(&found, &mut facts);
+        told.map_err(|e| unusable(&e))?;
         Ok(facts)
     }
 

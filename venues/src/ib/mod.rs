@@ -14,6 +14,7 @@ pub mod frame;
 mod gateway;
 pub mod proto;
 
+pub(crate) use account::decimal;
 pub use account::{Account, Commission, Execution, OpenOrder, Status};
 pub use broker::{
     Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, Mode, RefusedConfig, orders,

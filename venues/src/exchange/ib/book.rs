@@ -2,7 +2,7 @@
 use super::VENUE;
 use crate::exchange::{ClientIds, Exchange, NewVenueOrder, PlaceError, Truth, VenueOrder};
 use crate::gateway::fields::decimal_from_text;
-use crate::ib::proto;
+use crate::ib::{decimal, proto};
 use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
 use onetape_engine::time::Nanos;
 use std::collections::BTreeMap;
@@ -319,10 +319,7 @@ fn read(
     let invalid = |what: &str| (321, format!("Error validating request: {what}"));
     let off_grid = || refusal(&PlaceError::Rules("price is off the grid"));
     let price = |price: Option<f64>| {
-        let text = price
-            .filter(|price| price.is_finite())
-            .map(|price| price.to_string());
-        let number = text.and_then(|text| decimal_from_text(&text));
+        let number = price.and_then(decimal);
         let price = number.and_then(|number| decimals.price_from(number).ok());
         price.ok_or_else(off_grid)
     };
