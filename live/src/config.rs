@@ -42,8 +42,6 @@ pub struct DaemonConfig {
     pub halt_file: Option<PathBuf>,
     /// What happens to resting orders when the daemon is asked to stop.
     pub on_stop: OnStop,
-    /// Decides the tape again while it is written and halts on the first difference.
-    pub verify: bool,
     /// Venue and journal are compared this often, in seconds.
     pub reconcile_every_s: u64,
     /// An order that a venue does not know is lost this long after it was sent, in milliseconds.
@@ -64,7 +62,6 @@ impl Default for DaemonConfig {
             env_file: None,
             halt_file: None,
             on_stop: OnStop::Cancel,
-            verify: false,
             reconcile_every_s: 60,
             lost_after_ms: 6_000,
         }
