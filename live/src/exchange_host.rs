@@ -71,7 +71,11 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
         let listener = listener.map_err(|e| format!("{venue}: {e}"))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let _ = writeln!(toml, "[venues.{venue}]");
+        // It has no limits of its own; a client that keeps to a venue's would be slow to reconcile at this speed.
+        let _ = writeln!(
+            toml,
+            "[venues.{venue}]\nread_per_s = 2000\nwrite_per_s = 200"
+        );
         if venue == "eodhd" {
             // A data provider: its content is about stocks that are traded elsewhere.
             toml.push_str("instruments_of = \"ib\"\n");
