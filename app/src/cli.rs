@@ -90,6 +90,9 @@ pub(crate) struct Run {
     /// Strategies, limits, modes, venues: see docs/live.md
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Ask the daemon that has the journal to hand it over, orders at work included: for updates
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// A local exchange's clock, as it prints it
     #[arg(long, value_name = "WALL,ORIGIN,SPEED")]
     pub(crate) clock: Option<String>,

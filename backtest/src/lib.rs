@@ -17,4 +17,4 @@ pub use error::Error;
 pub use journal_sink::JournalSink;
 pub use replay::{BacktestOptions, Progress, backtest};
 pub use summary::{GateCount, PaperVenue, PositionResult, StrategyResult, Summary};
-pub use verify::{Difference, FieldDifference, Verification, verify};
+pub use verify::{Difference, FieldDifference, Followed, Follower, Verification, verify};

@@ -1,4 +1,8 @@
 //! Everything decided again and compared, byte for byte, with what stands on the tape.
+mod follow;
+
+pub use follow::{Followed, Follower};
+
 use crate::describe::Names;
 use crate::error::Error;
 use crate::recover::KeptFrame;

@@ -75,7 +75,21 @@ pub enum EngineError {
     /// A scheduled event on the tape that the state does not expect.
     #[error("a derived {0} frame that nothing scheduled")]
     Unscheduled(&'static str),
-    /// A second session start, or a decision before the first.
+    /// A venue's mode can't change in mid-tape: what is held there belongs to the mode before.
+    #[error("modes.{venue} is {before} on this tape and can't become {after}: {}", if *before == "demo" || *before == "live" {
+        "its account's orders and holdings stand there; begin a new journal"
+    } else {
+        "paper positions or orders are open there; close them first, or begin a new journal"
+    })]
+    ModeChange {
+        /// The venue.
+        venue: String,
+        /// Its mode so far.
+        before: &'static str,
+        /// Its mode in the configuration that was to take over.
+        after: &'static str,
+    },
+    /// A decision before the first session.
     #[error("{0}")]
     Session(&'static str),
     /// An input of a kind that only the core derives, or the other way round: it would pass the risk gate by.

@@ -26,10 +26,14 @@ pub struct DaemonConfig {
     pub durability: DurabilityMode,
     /// What the core does while there is nothing to do.
     pub wait: Wait,
+    /// The processor, from 0, that the core's thread stays on.
+    pub pin_core_to_cpu: Option<usize>,
     /// A snapshot is written this often, in seconds; 0 for none.
     pub snapshot_every_s: u64,
     /// Snapshots that are kept.
     pub snapshots_kept: usize,
+    /// Whether every decision is made a second time, behind the core, which halts when one comes out otherwise.
+    pub verify: bool,
     /// Size of a journal segment in MiB, 1 to 1024.
     pub segment_mib: u64,
     /// Where HTTP listens.
@@ -54,8 +58,10 @@ impl Default for DaemonConfig {
             allow_live: false,
             durability: DurabilityMode::Process,
             wait: Wait::Park,
+            pin_core_to_cpu: None,
             snapshot_every_s: 60,
             snapshots_kept: 3,
+            verify: false,
             segment_mib: 64,
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             http_behind_tls_proxy: false,

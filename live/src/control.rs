@@ -41,6 +41,17 @@ pub enum Command {
     Status,
     /// The daemon ends as it does on SIGTERM.
     Stop,
+    /// The daemon ends and leaves its orders where they are: the one that asks goes on with them.
+    HandOver,
+}
+
+/// Whether, and how, the daemon was asked to end.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// It was.
+    pub to_end: AtomicBool,
+    /// Somebody takes over: orders at work stay, whatever the configuration says.
+    pub to_hand_over: AtomicBool,
 }
 
 /// Where a journal's daemon listens.
@@ -60,7 +71,7 @@ pub struct Control {
     halt_file: PathBuf,
     inputs: Inputs,
     window: Window,
-    stop: Arc<AtomicBool>,
+    asked: Arc<Asked>,
 }
 
 impl Control {
@@ -73,7 +84,7 @@ impl Control {
         halt_file: Option<&Path>,
         inputs: Inputs,
         window: Window,
-        stop: Arc<AtomicBool>,
+        asked: Arc<Asked>,
     ) -> std::io::Result<Self> {
         let socket = socket_path(journal);
         // What a daemon that was killed left behind.
@@ -89,7 +100,7 @@ impl Control {
             halt_file: halt_file.map_or_else(|| halt_file_path(journal), Path::to_owned),
             inputs,
             window,
-            stop,
+            asked,
         })
     }
 
@@ -101,7 +112,7 @@ impl Control {
     /// Answers until the daemon stops.
     pub fn run(self) {
         let mut halted_by_file = false;
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.asked.to_end.load(Ordering::Acquire) {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     if let Err(error) = self.answer(stream) {
@@ -158,13 +169,19 @@ impl Control {
                 Command::Status => {
                     serde_json::json!({"ok": true, "status": self.window.look()})
                 }
-                Command::Stop => {
-                    self.stop.store(true, Ordering::Release);
-                    serde_json::json!({"ok": true})
+                Command::Stop => self.end(),
+                Command::HandOver => {
+                    self.asked.to_hand_over.store(true, Ordering::Release);
+                    self.end()
                 }
             },
         };
         writeln!(&stream, "{answer}")
+    }
+
+    fn end(&self) -> serde_json::Value {
+        self.asked.to_end.store(true, Ordering::Release);
+        serde_json::json!({"ok": true})
     }
 
     fn done(&self, action: OperatorAction, note: String) -> serde_json::Value {

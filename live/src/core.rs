@@ -6,8 +6,10 @@ use onetape_engine::event::{Event, Heartbeat, OperatorAction, OperatorCommand};
 use onetape_engine::sequencer::{Sequencer, StepError};
 use onetape_venues::exchange::ExchangeClock;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// What the core does while there is nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,9 +45,32 @@ pub struct CoreStatus {
     pub ended: AtomicBool,
 }
 
+/// How the core's thread runs.
+#[derive(Clone, Debug)]
+pub struct CoreOptions {
+    /// The daemon's clock.
+    pub clock: ExchangeClock,
+    /// What it does while there is nothing to do.
+    pub wait: Wait,
+    /// The processor that the thread stays on.
+    pub pin_to_cpu: Option<usize>,
+    /// Told after each step that had something to say: order paths look at the journal then.
+    pub decided: Vec<Arc<Notify>>,
+}
+
 /// Why the core ended.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
+    /// The thread can't be kept on its processor.
+    #[error(
+        "pin_core_to_cpu = {cpu} in [live]: {source}; 'nproc' says how many there are, counted from 0"
+    )]
+    Pin {
+        /// Which.
+        cpu: usize,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A step could not be taken, or the journal can't be written.
     #[error(transparent)]
     Step(#[from] StepError<onetape_journal::Error>),
@@ -58,11 +83,14 @@ pub enum CoreError {
 pub fn run(
     mut sequencer: Sequencer<JournalSink>,
     inputs: &Receiver<Input>,
-    clock: ExchangeClock,
-    wait: Wait,
+    options: &CoreOptions,
     stop: &AtomicBool,
     status: &CoreStatus,
 ) -> Result<Sequencer<JournalSink>, CoreError> {
+    let CoreOptions { clock, wait, .. } = *options;
+    if let Some(cpu) = options.pin_to_cpu {
+        pin(cpu)?;
+    }
     let mut payload = Vec::new();
     let mut last_turn = Instant::now();
     let mut behind = false;
@@ -82,6 +110,7 @@ pub fn run(
                 }
             },
         };
+        let before = sequencer.next_sequence().0;
         let taken = match &input {
             Some(input) => sequencer.step(input.at, input.kind.number(), &input.payload),
             None if stop.load(Ordering::Acquire) => break Ok(()),
@@ -112,6 +141,9 @@ pub fn run(
             }
         }
         let next = sequencer.next_sequence().0;
+        if next > before + 1 {
+            options.decided.iter().for_each(|path| path.notify_one());
+        }
         status.next_sequence.store(next, Ordering::Release);
         let stamp = sequencer.last_stamp().0;
         status.last_stamp_ns.store(stamp, Ordering::Release);
@@ -121,4 +153,15 @@ pub fn run(
     status.ended.store(true, Ordering::Release);
     ended?;
     Ok(sequencer)
+}
+
+/// Keeps this thread on one processor.
+fn pin(cpu: usize) -> Result<(), CoreError> {
+    let failed = |source| CoreError::Pin { cpu, source };
+    if cpu >= rustix::thread::CpuSet::MAX_CPU {
+        return Err(failed(std::io::ErrorKind::InvalidInput.into()));
+    }
+    let mut only = rustix::thread::CpuSet::new();
+    only.set(cpu);
+    rustix::thread::sched_setaffinity(None, &only).map_err(|errno| failed(errno.into()))
 }

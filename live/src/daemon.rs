@@ -1,8 +1,8 @@
 //! The daemon: what `onetape run` and `onetape record` are.
 use crate::budget::{Allowance, Budget};
 use crate::config::{DurabilityMode, LiveConfig, OnStop, VenueConfig};
-use crate::control::Control;
-use crate::core::{self, CoreError, CoreStatus};
+use crate::control::{self, Asked, Control};
+use crate::core::{self, CoreError, CoreOptions, CoreStatus};
 use crate::env_file::{EnvError, Environment};
 use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
@@ -12,6 +12,7 @@ use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
 use crate::replica::{Replica, Window};
 use crate::venues::{self, Venue};
+use crate::verifier::Verifier;
 use onetape_backtest::{JournalSink, recover};
 use onetape_engine::event::{
     Event, InstrumentDefined, OperatorAction, OperatorCommand, SessionStart,
@@ -28,13 +29,15 @@ use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How long the daemon waits for venues to confirm that orders are taken back.
 const CANCEL_WITHIN: Duration = Duration::from_secs(30);
+/// How long a daemon that takes over waits for the one before.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What to run.
@@ -49,6 +52,8 @@ pub struct RunOptions {
     pub clock: ExchangeClock,
     /// Feeds only: no strategy, no key, no order.
     pub record_only: bool,
+    /// Whether the daemon that has the journal is asked to hand it over.
+    pub take_over: bool,
 }
 
 /// Why the daemon did not start, or ended.
@@ -114,8 +119,11 @@ pub struct Ended {
 pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, DaemonError> {
     let environment = check(options)?;
     let venues = open_venues(options, &environment)?;
-    let _leases = leases(options, &venues)?;
-    let mut sequencer = open_tape(options, said)?;
+    let (_leases, mut sequencer) = if options.take_over {
+        taken_over(options, &venues, said)?
+    } else {
+        (leases(options, &venues)?, open_tape(options, said)?)
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("gateways")
@@ -225,6 +233,30 @@ fn leases(options: &RunOptions, venues: &[Venue]) -> Result<Vec<Lease>, DaemonEr
     real.map(take).collect()
 }
 
+/// Leases and journal from a daemon that is at work: it is asked to end and to leave its orders where they are. Whatever
+/// could be wrong with this one was found before.
+fn taken_over(
+    options: &RunOptions,
+    venues: &[Venue],
+    said: &mut dyn FnMut(&str),
+) -> Result<(Vec<Lease>, Sequencer<JournalSink>), DaemonError> {
+    match control::ask(&options.journal, &control::Command::HandOver) {
+        Ok(_) => said("the daemon before was asked to hand over"),
+        Err(_) => said("no daemon has the journal"),
+    }
+    let began = Instant::now();
+    loop {
+        let taken = leases(options, venues).and_then(|held| Ok((held, open_tape(options, said)?)));
+        match taken {
+            Err(
+                DaemonError::Lease(LeaseError::Taken { .. })
+                | DaemonError::Journal(onetape_journal::Error::Locked { .. }),
+            ) if began.elapsed() < HANDED_OVER_WITHIN => std::thread::sleep(LOOK_EVERY),
+            other => return other,
+        }
+    }
+}
+
 /// The journal and the state that it leads to; a new one gets its session.
 fn open_tape(
     options: &RunOptions,
@@ -265,11 +297,16 @@ fn open_tape(
         // Facts were put there before: instruments, pairs, wallets.
         begin_session(options, &mut sequencer)?;
     } else if *sequencer.desk().config() != session(options) {
-        return Err(DaemonError::Config(format!(
-            "{} was begun with another configuration ('onetape info {}' shows it): run that one, or name a new directory",
-            journal.display(),
-            journal.display()
-        )));
+        let (desk, market) = (sequencer.desk(), sequencer.market());
+        desk.check_change(&session(options), market)
+            .map_err(|why| {
+                DaemonError::Config(format!(
+                    "{} was begun with another configuration: {why}",
+                    journal.display()
+                ))
+            })?;
+        said("the configuration changes from here on");
+        begin_session(options, &mut sequencer)?;
     }
     said(&format!(
         "{} recovered: {} frames, {folded} of them folded, {} orders at work",
@@ -455,12 +492,15 @@ struct Running {
     threads: Vec<Thread>,
     inputs: Inputs,
     window: Window,
-    /// Ends order paths, replica and control.
+    /// Threads that only read the tape: they end after the core.
+    readers: Vec<Thread>,
+    /// Ends the order paths.
     stop: Arc<AtomicBool>,
-    /// Ends the core: last, when nobody has an input any more.
+    /// Ends the core, when nobody has an input any more.
     stop_core: Arc<AtomicBool>,
-    /// Somebody asked for the end.
-    asked: Arc<AtomicBool>,
+    /// Ends the readers, when nothing is written any more.
+    stop_readers: Arc<AtomicBool>,
+    asked: Arc<Asked>,
     on_stop: OnStop,
 }
 
@@ -475,14 +515,12 @@ impl Running {
     ) -> Result<Self, DaemonError> {
         let live = &options.live.live;
         let (inputs, queue) = Inputs::new(options.clock);
-        let (stop, stop_core) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let asked = Arc::new(AtomicBool::new(false));
+        let flag = || Arc::new(AtomicBool::new(false));
+        let (stop, stop_core, stop_readers) = (flag(), flag(), flag());
+        let asked = Arc::new(Asked::default());
         let core_status = Arc::new(CoreStatus::default());
         let window = Window::default();
-        let mut threads = Vec::new();
+        let (mut threads, mut readers) = (Vec::new(), Vec::new());
         let definitions: Vec<InstrumentDefined> = sequencer
             .market()
             .instruments()
@@ -502,7 +540,7 @@ impl Running {
             .iter()
             .filter_map(|instrument| instrument.rules_at(now).cloned())
             .collect();
-        let mut paths = BTreeMap::new();
+        let mut paths: BTreeMap<String, Arc<OrderPathStatus>> = BTreeMap::new();
         let (mut feeds, mut pollers) = (Vec::new(), Vec::new());
         for venue in &venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
@@ -550,10 +588,23 @@ impl Running {
             snapshot_every,
             live.snapshots_kept,
         );
-        threads.push(spawn("replica", {
-            let stop = stop.clone();
+        readers.push(spawn("the replica", {
+            let stop = stop_readers.clone();
             move || replica.run(&stop)
         })?);
+        let verified = live.verify.then(|| Arc::new(AtomicU64::new(0)));
+        if let Some(verified) = verified.clone() {
+            let verifier = Verifier {
+                journal: options.journal.clone(),
+                inputs: inputs.clone(),
+                verified,
+            };
+            let stop = stop_readers.clone();
+            readers.push(spawn("the verifier", move || {
+                verifier.run(&stop);
+                Ok(())
+            })?);
+        }
         let halt_file = live.halt_file.as_deref();
         let control = Control::new(
             &options.journal,
@@ -575,9 +626,14 @@ impl Running {
         })?);
 
         let core = std::thread::Builder::new().name("core".to_owned()).spawn({
-            let (clock, wait) = (options.clock, live.wait);
+            let core_options = CoreOptions {
+                clock: options.clock,
+                wait: live.wait,
+                pin_to_cpu: live.pin_core_to_cpu,
+                decided: paths.values().map(|path| path.decided.clone()).collect(),
+            };
             let (stop, status) = (stop_core.clone(), core_status.clone());
-            move || core::run(sequencer, &queue, clock, wait, &stop, &status)
+            move || core::run(sequencer, &queue, &core_options, &stop, &status)
         });
         let core = core.map_err(|source| DaemonError::System {
             what: "could not start the core's thread".to_owned(),
@@ -588,6 +644,7 @@ impl Running {
         let api = Api::new(
             core_status.clone(),
             window.clone(),
+            verified,
             paths,
             inputs.clone(),
             token.cloned(),
@@ -619,10 +676,12 @@ impl Running {
             core,
             core_status,
             threads,
+            readers,
             inputs,
             window,
             stop,
             stop_core,
+            stop_readers,
             asked,
             on_stop: live.on_stop,
         })
@@ -631,13 +690,14 @@ impl Running {
     fn until_stopped(self, said: &mut dyn FnMut(&str)) -> Result<Ended, DaemonError> {
         self.listen_for_signals();
         let part = loop {
-            if self.asked.load(Ordering::Acquire) {
+            if self.asked.to_end.load(Ordering::Acquire) {
                 break None;
             }
             if self.core.is_finished() {
                 break Some(("the core", String::new()));
             }
-            if let Some((name, _)) = self.threads.iter().find(|(_, thread)| thread.is_finished()) {
+            let mut threads = self.threads.iter().chain(&self.readers);
+            if let Some((name, _)) = threads.find(|(_, thread)| thread.is_finished()) {
                 break Some((*name, String::new()));
             }
             std::thread::sleep(LOOK_EVERY);
@@ -646,16 +706,12 @@ impl Running {
             said("stopping");
             self.take_orders_back();
         }
-        self.asked.store(true, Ordering::Release);
+        self.asked.to_end.store(true, Ordering::Release);
         self.stop.store(true, Ordering::Release);
         let mut failed = None;
         // The gateways end first: nothing new comes in; then the order paths, which still report; then the core.
         self.runtime.shutdown_timeout(Duration::from_secs(1));
-        let (replica, others): (Vec<_>, Vec<_>) = self
-            .threads
-            .into_iter()
-            .partition(|(name, _)| *name == "replica");
-        for (name, thread) in others {
+        for (name, thread) in self.threads {
             if let Some(why) = join(thread) {
                 failed.get_or_insert(DaemonError::Part(name, why));
             }
@@ -666,14 +722,14 @@ impl Running {
             Ok(ended) => ended?,
             Err(_) => return Err(DaemonError::Part("the core", "it panicked".to_owned())),
         };
-        for (name, thread) in replica {
+        self.stop_readers.store(true, Ordering::Release);
+        for (name, thread) in self.readers {
             if let Some(why) = join(thread) {
                 failed.get_or_insert(DaemonError::Part(name, why));
             }
         }
         let open_orders = sequencer.desk().orders().len();
         let last_sequence = sequencer.into_sink().close()?;
-        let _ = self.core_status;
         match failed {
             Some(error) => Err(error),
             None => Ok(Ended {
@@ -697,13 +753,14 @@ impl Running {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            asked.store(true, Ordering::Release);
+            asked.to_end.store(true, Ordering::Release);
         });
     }
 
     /// Halts new risk, and takes resting orders back where that is asked for.
     fn take_orders_back(&self) {
-        let cancel = self.on_stop == OnStop::Cancel;
+        let handed_over = self.asked.to_hand_over.load(Ordering::Acquire);
+        let cancel = self.on_stop == OnStop::Cancel && !handed_over;
         let stop = OperatorCommand {
             action: OperatorAction::Stop { cancel },
             note: "the daemon ends".to_owned(),

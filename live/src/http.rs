@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ const TURNS_WITHIN: Duration = Duration::from_secs(2);
 pub struct Api {
     core: Arc<CoreStatus>,
     window: Window,
+    verified: Option<Arc<AtomicU64>>,
     order_paths: BTreeMap<String, Arc<OrderPathStatus>>,
     inputs: Inputs,
     token: Option<SecretString>,
@@ -44,6 +45,7 @@ impl Api {
     pub fn new(
         core: Arc<CoreStatus>,
         window: Window,
+        verified: Option<Arc<AtomicU64>>,
         order_paths: BTreeMap<String, Arc<OrderPathStatus>>,
         inputs: Inputs,
         token: Option<SecretString>,
@@ -61,6 +63,7 @@ impl Api {
         Arc::new(Self {
             core,
             window,
+            verified,
             order_paths,
             inputs,
             token,
@@ -128,6 +131,7 @@ impl Api {
             "journal": self.journal_id,
             "sequence": self.core.next_sequence.load(Ordering::Acquire).saturating_sub(1),
             "shown_sequence": shown.sequence,
+            "verified_sequence": self.verified.as_ref().map(|last| last.load(Ordering::Acquire)),
             "timestamp_ns": self.core.last_stamp_ns.load(Ordering::Acquire),
             "inputs_waiting": self.core.waiting.load(Ordering::Acquire),
             "open_orders": shown.open_orders,
@@ -225,68 +229,82 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
     let shown = api.window.look();
     let core = &api.core;
     let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, labels: &str, value: u64| {
+    let mut gauge = |name: &str, help: &str, values: &[(String, u64)]| {
         let _ = writeln!(
             text,
             "# HELP onetape_{name} {help}\n# TYPE onetape_{name} gauge"
         );
-        let _ = writeln!(text, "onetape_{name}{labels} {value}");
+        for (labels, value) in values {
+            let _ = writeln!(text, "onetape_{name}{labels} {value}");
+        }
     };
-    gauge(
-        "up",
-        "1 while the core's loop turns",
-        "",
-        api.is_alive().into(),
-    );
-    gauge(
-        "sequence",
-        "last frame",
-        "",
-        core.next_sequence.load(Ordering::Acquire).saturating_sub(1),
-    );
-    gauge(
-        "core_turns",
-        "times round the core's loop",
-        "",
-        core.turns.load(Ordering::Acquire),
-    );
-    gauge(
-        "inputs_waiting",
-        "inputs in the core's queue",
-        "",
-        core.waiting.load(Ordering::Acquire),
-    );
-    gauge(
-        "open_orders",
-        "orders at work",
-        "",
-        shown.open_orders as u64,
-    );
-    gauge(
-        "unknown_orders",
-        "orders whose outcome is unknown",
-        "",
-        shown.unknown_orders as u64,
-    );
-    gauge(
-        "halts",
-        "reasons to halt in force",
-        "",
-        shown.halts.len() as u64,
-    );
-    for (venue, path) in &api.order_paths {
-        let labels = format!("{{venue=\"{venue}\"}}");
+    let sequence = core.next_sequence.load(Ordering::Acquire).saturating_sub(1);
+    for (name, help, value) in [
+        ("up", "1 while the core's loop turns", api.is_alive().into()),
+        ("sequence", "last frame", sequence),
+        (
+            "core_turns",
+            "times round the core's loop",
+            core.turns.load(Ordering::Acquire),
+        ),
+        (
+            "inputs_waiting",
+            "inputs in the core's queue",
+            core.waiting.load(Ordering::Acquire),
+        ),
+        ("open_orders", "orders at work", shown.open_orders as u64),
+        (
+            "unknown_orders",
+            "orders whose outcome is unknown",
+            shown.unknown_orders as u64,
+        ),
+        (
+            "halts",
+            "reasons to halt in force",
+            shown.halts.len() as u64,
+        ),
+    ] {
+        gauge(name, help, &[(String::new(), value)]);
+    }
+    if let Some(verified) = &api.verified {
+        let value = verified.load(Ordering::Acquire);
         gauge(
-            "reconciled",
-            "1 while venue and journal agree",
-            &labels,
-            path.reconciled.load(Ordering::Acquire).into(),
+            "verified_sequence",
+            "last frame that was decided twice",
+            &[(String::new(), value)],
         );
-        gauge(
-            "orders_sent",
-            "orders sent by this process",
-            &labels,
-            path.sent.load(Ordering::Acquire),
+    }
+    let by_venue = |value: fn(&OrderPathStatus) -> u64| -> Vec<_> {
+        let paths = api.order_paths.iter();
+        paths
+            .map(|(venue, path)| (format!("{{venue=\"{venue}\"}}"), value(path)))
+            .collect()
+    };
+    let reconciled = by_venue(|path| path.reconciled.load(Ordering::Acquire).into());
+    let sent = by_venue(|path| path.sent.load(Ordering::Acquire));
+    gauge("reconciled", "1 while venue and journal agree", &reconciled);
+    gauge("orders_sent", "orders sent by this process", &sent);
+    text.push_str("# HELP onetape_order_latency_seconds tick bytes in to signed order bytes out\n");
+    text.push_str("# TYPE onetape_order_latency_seconds summary\n");
+    for (venue, path) in &api.order_paths {
+        let said = path.latency.quantiles();
+        let seconds = |ns: u64| ns as f64 / 1e9;
+        for (quantile, ns) in [
+            ("0.5", said.p50_ns),
+            ("0.99", said.p99_ns),
+            ("0.999", said.p999_ns),
+        ] {
+            let _ = writeln!(
+                text,
+                "onetape_order_latency_seconds{{venue=\"{venue}\",quantile=\"{quantile}\"}} {}",
+                seconds(ns)
+            );
+        }
+        let _ = writeln!(
+            text,
+            "onetape_order_latency_seconds_sum{{venue=\"{venue}\"}} {}\nonetape_order_latency_seconds_count{{venue=\"{venue}\"}} {}",
+            seconds(said.sum_ns),
+            said.count
         );
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()

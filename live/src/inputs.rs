@@ -4,6 +4,7 @@ use onetape_engine::event::{Event, Kind};
 use onetape_engine::time::Nanos;
 use onetape_venues::exchange::ExchangeClock;
 use onetape_venues::gateway::Outbox;
+use std::time::Duration;
 
 /// Inputs that wait for the core at the most: about three seconds of 20,000 messages a second. A producer that finds the
 /// queue full waits, so its socket does, and nothing is lost.
@@ -37,6 +38,11 @@ impl Inputs {
     /// The daemon's time.
     pub fn now(&self) -> Nanos {
         self.clock.now()
+    }
+
+    /// Wall time that has passed since a time of the daemon's.
+    pub fn wall_since(&self, at: Nanos) -> Duration {
+        Duration::from_nanos(self.now().since(at) / u64::from(self.clock.speed))
     }
 
     /// Puts an event into the queue; false when the core is gone.

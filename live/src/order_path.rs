@@ -9,6 +9,7 @@ use crate::budget::Budget;
 use crate::client_id::ClientIdScheme;
 use crate::http_client::{Answer, HttpClient};
 use crate::inputs::Inputs;
+use crate::latency::Latency;
 use crate::tracker::{Booked, Terms, Tracker};
 use onetape_engine::event::{
     AccountLost, AccountReport, CashHeld, Event, ExecutionReport, Holding, InstrumentDefined, Kind,
@@ -31,7 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 /// Fills are fetched again from this long before what is known.
@@ -64,9 +65,13 @@ struct Approval {
     id: OrderId,
 }
 
-/// What others may see of an order path.
+/// What an order path shares with others.
 #[derive(Debug, Default)]
 pub struct OrderPathStatus {
+    /// The core decided something: the journal is looked at.
+    pub decided: Arc<Notify>,
+    /// From the bytes that came in to the signed bytes of the order or cancel that they led to.
+    pub latency: Latency,
     /// Whether the venue and the journal agree on everything that we sent.
     pub reconciled: AtomicBool,
     /// Orders sent by this process.
@@ -272,11 +277,13 @@ impl OrderPath {
             if self.options.eager || !idle {
                 tokio::task::yield_now().await;
             } else {
-                // Woken early by what others bring; the journal is looked at every millisecond.
+                // Durability is nobody's event, so it is looked at every millisecond.
+                let rest = Duration::from_millis(if self.options.only_durable { 1 } else { 20 });
                 tokio::select! {
+                    () = self.status.decided.notified() => {}
                     Some(fact) = self.facts.recv() => self.fact(fact),
                     Some(Ok(done)) = tasks.join_next() => self.done(done, &mut tasks),
-                    () = tokio::time::sleep(Duration::from_millis(1)) => {}
+                    () = tokio::time::sleep(rest) => {}
                 }
             }
         }
@@ -287,7 +294,7 @@ impl OrderPath {
         const FRAMES_AT_ONCE: usize = 1_024;
         let mut any = false;
         let mut decided: Vec<(Approval, OrderDecided, Nanos)> = Vec::new();
-        let mut cancels: Vec<OrderId> = Vec::new();
+        let mut cancels: Vec<(OrderId, Nanos)> = Vec::new();
         for _ in 0..FRAMES_AT_ONCE {
             let at = self.reader.next_sequence();
             let durable = !self.options.only_durable || self.reader.durable()? >= at;
@@ -315,7 +322,7 @@ impl OrderPath {
                 Ok(Event::CancelDecided(cancel))
                     if own && self.instruments.contains(&cancel.instrument) =>
                 {
-                    cancels.push(cancel.order);
+                    cancels.push((cancel.order, stamp));
                 }
                 Ok(Event::InstrumentDefined(definition)) => self.define(&definition),
                 Ok(Event::FeeSchedule(schedule)) => {
@@ -327,9 +334,10 @@ impl OrderPath {
                 for (approval, order, at) in decided.drain(..) {
                     self.place(approval, &order, at, tasks);
                 }
-                for id in cancels.drain(..) {
+                for (id, at) in cancels.drain(..) {
                     if self.tracker.wants_cancel(id) {
                         self.cancel(id, tasks);
+                        self.status.latency.record(self.inputs.wall_since(at));
                     }
                 }
             }
@@ -381,6 +389,7 @@ impl OrderPath {
             tasks.spawn_local(async move { Done::NotPlaced(id, wait) });
             return;
         }
+        self.status.latency.record(self.inputs.wall_since(at));
         self.tracker.sent(id, now);
         self.status.sent.fetch_add(1, Ordering::Relaxed);
         let http = self.http.clone();

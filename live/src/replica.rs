@@ -118,6 +118,10 @@ impl Replica {
             }
             if ended {
                 if stopping {
+                    // The next daemon begins here.
+                    if whole_step {
+                        last_snapshot = self.save(&sequencer)?;
+                    }
                     self.window.show(shown(&sequencer, last_snapshot));
                     return Ok(());
                 }

@@ -18,6 +18,7 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<Exit, Failure> {
             live,
             clock: clock(args.clock.as_deref())?,
             record_only: false,
+            take_over: args.take_over,
         },
         json,
     )
@@ -32,6 +33,7 @@ pub(crate) fn record(args: &Record, json: bool) -> Result<Exit, Failure> {
             live,
             clock: clock(args.clock.as_deref())?,
             record_only: true,
+            take_over: false,
         },
         json,
     )

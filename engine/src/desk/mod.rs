@@ -30,7 +30,7 @@ use crate::id::{InstrumentId, Sequence, StrategyId, VenueId};
 use crate::market::{Instrument, Market};
 use crate::order::{Order, OrderState};
 use crate::risk::{DayStart, HaltReason, LimitUnits, RiskState};
-use crate::session::{PaperVenueConfig, SessionConfig};
+use crate::session::{PaperVenueConfig, SessionConfig, StrategyConfig};
 use crate::strategy::{AnyStrategy, Candidate, LastGates, Strategy};
 use crate::time::{DAY_NS, Nanos};
 use serde::{Deserialize, Serialize};
@@ -146,9 +146,7 @@ impl Desk {
         market: &Market,
     ) -> Result<(), EngineError> {
         match event {
-            Event::SessionStart(_) => {
-                return Err(EngineError::Session("a session is under way already"));
-            }
+            Event::SessionStart(next) => self.change_session(&next.config, market)?,
             Event::InstrumentDefined(definition) => {
                 self.bind(definition.instrument, market)?;
             }
@@ -263,33 +261,8 @@ impl Desk {
         if config.strategies.len() > usize::from(u16::MAX) {
             return Err(EngineError::TooMany { what: "strategies" });
         }
-        for (place, strategy) in config.strategies.iter().enumerate() {
-            if config.strategies[..place]
-                .iter()
-                .any(|other| other.id == strategy.id)
-            {
-                let why = "two strategies have this id".to_owned();
-                return Err(EngineError::BadParameters {
-                    strategy: strategy.id.clone(),
-                    why,
-                });
-            }
-            let bad = |why| EngineError::BadParameters {
-                strategy: strategy.id.clone(),
-                why,
-            };
-            let built = AnyStrategy::new(&strategy.params).map_err(bad)?;
-            self.seats.push(Seat {
-                strategy: built,
-                watches: Vec::new(),
-                gates: LastGates::default(),
-            });
-            let limits = config
-                .risk
-                .strategies
-                .get(&strategy.id)
-                .unwrap_or(&config.risk.each_strategy);
-            self.limits.strategies.push(LimitUnits::new(limits)?);
+        for strategy in &config.strategies {
+            self.seat(strategy, config)?;
         }
         self.limits.total = LimitUnits::new(&config.risk.total)?;
         self.roll_day(sequence, now, market)?;
@@ -300,13 +273,110 @@ impl Desk {
         Ok(())
     }
 
-    /// Shows a new instrument to the strategies and finds its limits.
-    fn bind(&mut self, id: InstrumentId, market: &Market) -> Result<(), EngineError> {
-        let instrument = market.instrument(id)?;
+    /// Seats a strategy that has no state yet.
+    fn seat(
+        &mut self,
+        strategy: &StrategyConfig,
+        config: &SessionConfig,
+    ) -> Result<(), EngineError> {
+        let bad = |why| EngineError::BadParameters {
+            strategy: strategy.id.clone(),
+            why,
+        };
+        let same_id = |other: &&StrategyConfig| other.id == strategy.id;
+        if config.strategies.iter().filter(same_id).count() > 1 {
+            return Err(bad("two strategies have this id".to_owned()));
+        }
+        self.seats.push(Seat {
+            strategy: AnyStrategy::new(&strategy.params).map_err(bad)?,
+            watches: Vec::new(),
+            gates: LastGates::default(),
+        });
+        let own = config.risk.strategies.get(&strategy.id);
+        let limits = LimitUnits::new(own.unwrap_or(&config.risk.each_strategy))?;
+        self.limits.strategies.push(limits);
+        Ok(())
+    }
+
+    /// Whether another configuration can take over in mid-tape: limits, the paper venue and modes may change, and
+    /// strategies may be added behind those that there are. These stay: their state and positions belong to their
+    /// parameters.
+    ///
+    /// # Errors
+    /// [`EngineError`] with the first thing that can't change.
+    pub fn check_change(&self, next: &SessionConfig, market: &Market) -> Result<(), EngineError> {
         let Some(config) = &self.config else {
             return Ok(());
         };
-        for (seat, named) in self.seats.iter_mut().zip(&config.strategies) {
+        for (place, known) in config.strategies.iter().enumerate() {
+            if next.strategies.get(place) != Some(known) {
+                return Err(EngineError::BadParameters {
+                    strategy: known.id.clone(),
+                    why: "it is at work on this tape: strategies keep their order, ids and parameters. \
+                          Add a new one behind the others, or begin a new journal"
+                        .to_owned(),
+                });
+            }
+        }
+        for instrument in market.instruments() {
+            let venue = &instrument.definition.venue;
+            let (before, after) = (config.mode(venue), next.mode(venue));
+            if before == after || !(before.is_real() || after.is_real()) {
+                continue;
+            }
+            let id = instrument.id();
+            let holds = self
+                .ledger
+                .positions()
+                .iter()
+                .any(|p| p.instrument == id && p.qty.0 != 0);
+            let works = self.orders.iter().any(|order| order.instrument == id);
+            if before.is_real() || holds || works {
+                return Err(EngineError::ModeChange {
+                    venue: venue.clone(),
+                    before: before.name(),
+                    after: after.name(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn change_session(&mut self, next: &SessionConfig, market: &Market) -> Result<(), EngineError> {
+        self.check_change(next, market)?;
+        let seated = self.seats.len();
+        self.limits = ScopedLimits::default();
+        for (place, strategy) in next.strategies.iter().enumerate() {
+            if place >= seated {
+                self.seat(strategy, next)?;
+            } else {
+                let own = next.risk.strategies.get(&strategy.id);
+                let limits = LimitUnits::new(own.unwrap_or(&next.risk.each_strategy))?;
+                self.limits.strategies.push(limits);
+            }
+        }
+        self.limits.total = LimitUnits::new(&next.risk.total)?;
+        self.config = Some(Box::new(next.clone()));
+        for instrument in market.instruments() {
+            self.limit(instrument)?;
+            self.show_instrument(instrument, seated)?;
+        }
+        Ok(())
+    }
+
+    /// Shows a new instrument to the strategies and finds its limits.
+    fn bind(&mut self, id: InstrumentId, market: &Market) -> Result<(), EngineError> {
+        let instrument = market.instrument(id)?;
+        self.show_instrument(instrument, 0)?;
+        self.limit(instrument)
+    }
+
+    /// Shows an instrument to the strategies from a place on.
+    fn show_instrument(&mut self, instrument: &Instrument, from: usize) -> Result<(), EngineError> {
+        let Some(config) = &self.config else {
+            return Ok(());
+        };
+        for (seat, named) in self.seats.iter_mut().zip(&config.strategies).skip(from) {
             let bad = |why| EngineError::BadParameters {
                 strategy: named.id.clone(),
                 why,
@@ -314,6 +384,14 @@ impl Desk {
             seat.watches
                 .push(seat.strategy.bind(instrument).map_err(bad)?);
         }
+        Ok(())
+    }
+
+    /// Finds the limits of the next instrument, and of its venue where it is the venue's first.
+    fn limit(&mut self, instrument: &Instrument) -> Result<(), EngineError> {
+        let Some(config) = &self.config else {
+            return Ok(());
+        };
         let of = |limits: Option<&crate::risk::Limits>| limits.map(LimitUnits::new).transpose();
         self.limits
             .instruments

@@ -23,5 +23,6 @@ mod prediction_arb;
 mod real_venue;
 mod replay;
 mod risk_gates;
+mod session_change;
 mod signals;
 mod weather;
