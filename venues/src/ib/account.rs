@@ -292,7 +292,27 @@ impl Account {
             {
                 known.said = known.said.map(|(_, filled)| (OrderState::Unknown, filled));
             }
+            let told = out.len();
             self.open_order(order, out);
+            if out.len() == told {
+                self.on_its_way(order, out);
+            }
+        }
+    }
+
+    /// Listed, and nobody took it yet (PendingSubmit): it is there all the same.
+    fn on_its_way(&self, order: &OpenOrder, out: &mut Vec<AccountFact>) {
+        let Some(known) = self.orders.get(&order.order_id) else {
+            return;
+        };
+        if known.said.is_none_or(|(said, _)| !said.is_final()) {
+            out.push(AccountFact::Order(OrderFact {
+                key: key(order.order_id, &known.order_ref),
+                instrument: known.instrument,
+                state: OrderState::Sent,
+                filled: None,
+                why: String::new(),
+            }));
         }
     }
 
