@@ -7,10 +7,12 @@ use crate::env_file::{EnvError, Environment};
 use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
 use crate::http_client::HttpClient;
+use crate::ib;
 use crate::inputs::Inputs;
 use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
 use crate::replica::{Replica, Window};
+use crate::transport::{HttpTransport, Transport};
 use crate::venues::{self, Venue};
 use onetape_backtest::{JournalSink, recover};
 use onetape_engine::event::{
@@ -25,8 +27,10 @@ use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Durability, Options, Writer};
 use onetape_venues::exchange::ExchangeClock;
 use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -125,7 +129,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             what: "could not start the gateways' threads".to_owned(),
             source,
         })?;
-    runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
     let started = OperatorCommand {
         action: OperatorAction::Start,
         note: "the daemon begins".to_owned(),
@@ -135,7 +139,16 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         options.clock,
         &Event::OperatorCommand(Box::new(started)),
     )?;
-    Running::start(options, &environment, venues, sequencer, runtime, said)?.until_stopped(said)
+    Running::start(
+        options,
+        &environment,
+        venues,
+        gateways,
+        sequencer,
+        runtime,
+        said,
+    )?
+    .until_stopped(said)
 }
 
 /// Everything that can be wrong before anything is opened.
@@ -318,26 +331,41 @@ fn step(
     Ok(sequencer.step(clock.now(), event.kind().number(), &payload)?)
 }
 
+/// Brokers' connections by venue.
+type Gateways = BTreeMap<String, ib::Connection>;
+
 /// Puts the configured symbols onto the tape as their venues list them, and what changed about those that are there.
+/// Returns the connections that were opened for it.
 async fn list(
     options: &RunOptions,
     venues: &[Venue],
     sequencer: &mut Sequencer<JournalSink>,
     said: &mut dyn FnMut(&str),
-) -> Result<(), DaemonError> {
+) -> Result<Gateways, DaemonError> {
+    let mut gateways = Gateways::new();
     for venue in venues {
         let http = http_client(venue)?;
-        let Some(mut listings) = venue.listings() else {
-            continue;
+        let failed = |why| DaemonError::Venue {
+            venue: venue.name().to_owned(),
+            why,
+        };
+        let mut listings = venue.listings();
+        let mut gateway = match venue.gateway() {
+            Some(config) => Some(ib::Connection::open(config).await.map_err(failed)?),
+            None if listings.is_none() => continue,
+            None => None,
         };
         for symbol in venue.symbols() {
             let known = find(sequencer.market(), venue.name(), symbol);
             let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
-            let listing = read_listing(&mut *listings, &http, symbol, id, options.clock).await;
-            let listing = listing.map_err(|why| DaemonError::Venue {
-                venue: venue.name().to_owned(),
-                why,
-            })?;
+            let listing = match (&mut gateway, &mut listings) {
+                (Some(gateway), _) => gateway.list(symbol, id, options.clock.now()).await,
+                (None, Some(listings)) => {
+                    read_listing(&mut **listings, &http, symbol, id, options.clock).await
+                }
+                (None, None) => continue,
+            };
+            let listing = listing.map_err(failed)?;
             for event in news(sequencer.market(), known, &listing, options.clock.now()) {
                 step(sequencer, options.clock, &event)?;
             }
@@ -347,8 +375,11 @@ async fn list(
             venue.name(),
             venue.symbols().len()
         ));
+        if let Some(gateway) = gateway {
+            gateways.insert(venue.name().to_owned(), gateway);
+        }
     }
-    Ok(())
+    Ok(gateways)
 }
 
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
@@ -469,6 +500,7 @@ impl Running {
         options: &RunOptions,
         environment: &Environment,
         venues: Vec<Venue>,
+        mut gateways: Gateways,
         sequencer: Sequencer<JournalSink>,
         runtime: tokio::runtime::Runtime,
         said: &mut dyn FnMut(&str),
@@ -513,14 +545,23 @@ impl Running {
                 paths.insert(venue.name().to_owned(), status.clone());
                 let path = OrderPathThread {
                     journal: options.journal.clone(),
-                    http: http_client(venue)?,
                     inputs: inputs.clone(),
                     stop: stop.clone(),
                     options: order_path_options(options),
                     allowance: venue.allowance(),
                 };
-                let wire = venue.orders(&instruments, &definitions)?;
-                threads.push(path.spawn(venue.name(), wire, told, status, &before)?);
+                let transport: MakeTransport = match gateways.remove(venue.name()) {
+                    Some(gateway) => {
+                        let transport = gateway.trade(facts.clone(), inputs.clone());
+                        Box::new(|_| Box::new(transport))
+                    }
+                    None => {
+                        let wire = venue.orders(&instruments, &definitions)?;
+                        let (http, inputs) = (http_client(venue)?, inputs.clone());
+                        Box::new(|budget| Box::new(HttpTransport::new(wire, http, budget, inputs)))
+                    }
+                };
+                threads.push(path.spawn(venue.name(), transport, told, status, &before)?);
                 account = Some(facts);
             }
             for poll in venue.polls() {
@@ -731,18 +772,20 @@ struct Before {
 /// What an order path's thread is made of.
 struct OrderPathThread {
     journal: PathBuf,
-    http: HttpClient,
     inputs: Inputs,
     stop: Arc<AtomicBool>,
     options: OrderPathOptions,
     allowance: Allowance,
 }
 
+/// Makes the transport on the order path's own thread, which it does not leave.
+type MakeTransport = Box<dyn FnOnce(Rc<RefCell<Budget>>) -> Box<dyn Transport> + Send>;
+
 impl OrderPathThread {
     fn spawn(
         self,
         venue: &str,
-        wire: Box<dyn onetape_venues::gateway::OrderWire>,
+        transport: MakeTransport,
         told: mpsc::UnboundedReceiver<AccountFact>,
         status: Arc<OrderPathStatus>,
         before: &Before,
@@ -766,10 +809,10 @@ impl OrderPathThread {
                 first_own,
             };
             let budget = Budget::new(self.allowance, Instant::now());
+            let budget = Rc::new(RefCell::new(budget));
             let path = OrderPath::new(
                 &start,
-                wire,
-                self.http,
+                transport(budget.clone()),
                 budget,
                 self.inputs,
                 told,

@@ -36,6 +36,8 @@ const CANCELLED: i32 = 202;
 const ORDER_MESSAGE: i32 = 399;
 /// The gateway lost the broker.
 const LOST: i32 = 1_100;
+/// The same, told to whoever connects while it lasts.
+const STILL_LOST: i32 = 2_110;
 /// The broker is back; market data must be subscribed anew.
 const BACK_WITHOUT_DATA: i32 = 1_101;
 /// The broker is back with everything.
@@ -524,7 +526,7 @@ impl Account {
         let is_notice = matches!(code, 2_100..=2_199 | 10_089..=10_091 | 10_167 | 10_182);
         let resync = BrokerEvent::Fact(AccountFact::Resync);
         match (order_id.filter(|id| self.orders.contains_key(id)), code) {
-            (_, LOST) => out.push(BrokerEvent::Lost {
+            (_, LOST | STILL_LOST) => out.push(BrokerEvent::Lost {
                 why: shortened(message),
             }),
             (_, BACK_WITHOUT_DATA | BACK_WITH_DATA) => {

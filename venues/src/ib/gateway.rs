@@ -27,6 +27,7 @@ use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often the connection is looked at while nothing comes.
 const LOOK: Duration = Duration::from_millis(250);
@@ -47,6 +48,8 @@ pub struct Gateway {
     updates: Subscription<OrderUpdate>,
     account: Account,
     events: VecDeque<BrokerEvent>,
+    /// Goes on while nobody waits for an event.
+    look: Interval,
     was_connected: bool,
 }
 
@@ -90,7 +93,10 @@ impl Gateway {
         let connected = BrokerEvent::Connected {
             next_order_id: peek_order_id(&client).await.map_err(|e| unavailable(&e))?,
         };
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
+            look,
             config,
             client,
             notices,
@@ -470,7 +476,7 @@ impl Broker for Gateway {
                     Some(Err(_)) | None => self.renew_updates().await,
                 },
                 Some(notice) = self.notices.next() => self.notice(notice).await,
-                () = tokio::time::sleep(LOOK) => self.look(),
+                _ = self.look.tick() => self.look(),
             }
         }
     }
