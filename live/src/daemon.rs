@@ -16,7 +16,7 @@ use crate::transport::{HttpTransport, Transport};
 use crate::venues::{self, Venue};
 use onetape_backtest::{JournalSink, recover};
 use onetape_engine::event::{
-    Event, InstrumentDefined, OperatorAction, OperatorCommand, SessionStart,
+    Event, InstrumentDefined, Kind, OperatorAction, OperatorCommand, SessionStart,
 };
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Market;
@@ -275,8 +275,13 @@ fn open_tape(
     let folded = recovered.folded;
     let mut sequencer = recover::finish_cut_step(recovered, writer, journal)?;
     if !sequencer.desk().has_session() {
-        // Facts were put there before: instruments, pairs, wallets.
+        // Facts were put there before: instruments, pairs, wallets, calendars.
+        let days = trading_days(journal)?;
         begin_session(options, &mut sequencer)?;
+        // Only strategies keep the days, and there was none yet: they are told again.
+        for day in days {
+            sequencer.step(options.clock.now(), Kind::TradingDay.number(), &day)?;
+        }
     } else if *sequencer.desk().config() != session(options) {
         return Err(DaemonError::Config(format!(
             "{} was begun with another configuration ('onetape info {}' shows it): run that one, or name a new directory",
@@ -291,6 +296,18 @@ fn open_tape(
         sequencer.desk().orders().len()
     ));
     Ok(sequencer)
+}
+
+/// The payloads of all trading days on a tape.
+fn trading_days(journal: &Path) -> Result<Vec<Vec<u8>>, DaemonError> {
+    let mut reader = onetape_journal::Reader::open(journal)?;
+    let mut days = Vec::new();
+    while let Some(frame) = reader.next()? {
+        if frame.tag.kind() == Kind::TradingDay.number() {
+            days.push(frame.payload.to_vec());
+        }
+    }
+    Ok(days)
 }
 
 fn session(options: &RunOptions) -> SessionConfig {
