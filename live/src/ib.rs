@@ -45,14 +45,42 @@ impl Connection {
     #[cfg(feature = "ib")]
     pub async fn open(config: Config) -> Result<Self, String> {
         let address = format!("{}:{}", config.host, config.port);
-        let gateway = onetape_venues::ib::Gateway::connect(config, Contracts::default()).await;
-        let gateway = gateway.map_err(|error| match error {
-            BrokerError::Unavailable { .. } => format!(
-                "{error}: is TWS or the gateway up at {address}, and its API enabled for this machine?"
-            ),
-            other => other.to_string(),
-        })?;
-        Ok(Self::keep(gateway))
+        let (commands, received) = mpsc::unbounded_channel();
+        let (opened, outcome) = oneshot::channel();
+        // A thread of its own: it ends after the order path, which waits for the last answers.
+        let keep = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(opened.send(Err(error.to_string()))),
+            };
+            runtime.block_on(async move {
+                let connected = onetape_venues::ib::Gateway::connect(config, Contracts::default());
+                match connected.await {
+                    Ok(gateway) => {
+                        if opened.send(Ok(())).is_ok() {
+                            Keeper::new(gateway, received).run().await;
+                        }
+                    }
+                    Err(error @ BrokerError::Unavailable { .. }) => drop(opened.send(Err(format!(
+                        "{error}: is TWS or the gateway up at {address}, and its API enabled for this machine?"
+                    )))),
+                    Err(error) => drop(opened.send(Err(error.to_string()))),
+                }
+            });
+        };
+        let spawned = std::thread::Builder::new()
+            .name(VENUE.to_owned())
+            .spawn(keep);
+        spawned.map_err(|error| format!("could not start a thread: {error}"))?;
+        let ended = |_| "the connection's thread ended".to_owned();
+        outcome.await.map_err(ended)??;
+        Ok(Self {
+            commands,
+            contracts: Vec::new(),
+        })
     }
 
     /// Without the crate that speaks to gateways there is no connection.
@@ -66,19 +94,6 @@ impl Connection {
             "this onetape was built without Interactive Brokers: build it with '--features ib'"
                 .to_owned(),
         )
-    }
-
-    #[cfg_attr(
-        not(any(feature = "ib", test)),
-        expect(dead_code, reason = "nothing to keep without the feature")
-    )]
-    fn keep(broker: impl Broker + 'static) -> Self {
-        let (commands, received) = mpsc::unbounded_channel();
-        tokio::spawn(Keeper::new(broker, received).run());
-        Self {
-            commands,
-            contracts: Vec::new(),
-        }
     }
 
     /// What the broker says of a stock, which may be traded then.
@@ -218,6 +233,10 @@ struct Placing {
     until: Instant,
 }
 
+#[cfg_attr(
+    not(any(feature = "ib", test)),
+    expect(dead_code, reason = "nothing to keep without the feature")
+)]
 /// Keeps a connection: does what it is asked to, one after the other, and hands on what the broker tells.
 struct Keeper<B> {
     broker: B,
@@ -232,6 +251,10 @@ struct Keeper<B> {
     gone: BTreeSet<String>,
 }
 
+#[cfg_attr(
+    not(any(feature = "ib", test)),
+    expect(dead_code, reason = "nothing to keep without the feature")
+)]
 impl<B: Broker> Keeper<B> {
     const fn new(broker: B, commands: mpsc::UnboundedReceiver<Command>) -> Self {
         Self {

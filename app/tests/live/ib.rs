@@ -156,11 +156,15 @@ fn fault(rig: &Rig, fault: &str) {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-/// A bracket: a market entry, its stop-loss and target far enough to rest.
-fn bracket(http: &str, key: &str) {
+/// Entries that rest, and a bracket: a market entry, its stop-loss and target far enough to rest.
+const LIMIT: &str = r#""order_type": "limit", "price": "45.00""#;
+const STOP: &str = r#""order_type": "stop", "price": "55.00""#;
+const BRACKET: &str = r#""order_type": "market", "stop_loss": "45.00", "target": "55.00""#;
+
+fn intent(http: &str, key: &str, order: &str) {
     let headers = format!("Authorization: Bearer secret\r\nIdempotency-Key: {key}\r\n");
-    let body = r#"{"instrument": "ib:HOOD", "side": "buy", "order_type": "market", "qty": "7", "stop_loss": "45.00", "target": "55.00"}"#;
-    let answer = post(http, "/api/v1/orderintents", &headers, body);
+    let body = format!(r#"{{"instrument": "ib:HOOD", "side": "buy", "qty": "7", {order}}}"#);
+    let answer = post(http, "/api/v1/orderintents", &headers, &body);
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
 }
 
@@ -236,7 +240,7 @@ fn whatever_happens_to_the_way_to_the_broker_the_journal_ends_with_its_truth() {
     assert_eq!(rig.status(), None, "it trades under an id that is in use");
     drop(other);
     rig.until("it is reconciled", is_clear);
-    bracket(&http, "first");
+    intent(&http, "bracket", BRACKET);
     let holds = |strategies: usize| {
         move |status: &Value| {
             let held = status["positions"].as_object();
@@ -268,7 +272,8 @@ fn whatever_happens_to_the_way_to_the_broker_the_journal_ends_with_its_truth() {
         std::thread::sleep(Duration::from_secs(4));
         rig.until("it is reconciled", is_clear);
     }
-    bracket(&http, "second");
+    intent(&http, "limit", LIMIT);
+    intent(&http, "stop", STOP);
     let at = sequence(&rig.status().unwrap());
     rig.until("it trades on", |status| {
         is_clear(status) && sequence(status) > at + 500
@@ -287,6 +292,8 @@ fn whatever_happens_to_the_way_to_the_broker_the_journal_ends_with_its_truth() {
     assert!(story.lost >= 7, "{}", story.lost);
     assert!(story.gateway_down >= 4, "{}", story.gateway_down);
     assert_eq!(Some(u64::from(story.fills)), truth["fills"].as_u64());
+    // The entries were taken back; exits that are taken back are placed anew, and rest.
+    assert_eq!(truth["open_orders"], 2);
     for kind in ["market", "limit", "stop"] {
         assert!(story.orders.contains_key(kind), "no {kind} order");
     }
@@ -302,8 +309,9 @@ fn a_daemon_that_is_killed_at_any_moment_ends_with_the_brokers_truth() {
         rig.until("it is up", |status| {
             status["feeds"]["ib:HOOD"].as_u64() > Some(0)
         });
-        if kill < 5 {
-            bracket(&http, &format!("intent-{kill}"));
+        if kill < 6 {
+            let order = [LIMIT, STOP][kill as usize % 2];
+            intent(&http, &format!("intent-{kill}"), order);
         }
         random ^= random << 13;
         random ^= random >> 7;
@@ -319,6 +327,7 @@ fn a_daemon_that_is_killed_at_any_moment_ends_with_the_brokers_truth() {
     let story = story(&journal);
     println!("{kills} kills: {truth}, orders {:?}", story.orders);
     holds_the_truth(&journal, &truth);
+    assert_eq!(truth["open_orders"], 0);
     assert_eq!(Some(u64::from(story.fills)), truth["fills"].as_u64());
     assert!(story.fills > 0);
 }

@@ -105,7 +105,15 @@ impl Rig {
             events,
             facts,
             inputs: queue,
-            transport: Connection::keep(broker).trade(told, inputs),
+            transport: {
+                let (commands, received) = mpsc::unbounded_channel();
+                tokio::spawn(Keeper::new(broker, received).run());
+                let connection = Connection {
+                    commands,
+                    contracts: Vec::new(),
+                };
+                connection.trade(told, inputs)
+            },
         }
     }
 

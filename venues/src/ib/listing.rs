@@ -105,7 +105,7 @@ pub fn list(
             taker: formula,
             rounding: Rounding {
                 decimals: 2,
-                mode: RoundingMode::Up,
+                mode: RoundingMode::Nearest,
             },
             source: "assumed".to_owned(),
             accrual: FeeAccrual::PerOrder,
