@@ -114,6 +114,10 @@ pub struct VenueConfig {
     pub leaders: Vec<String>,
     /// The venue whose instruments a data provider's content is about (EODHD: "ib").
     pub instruments_of: String,
+    /// The account that orders are for (Interactive Brokers): "U1234567", a paper account begins with D.
+    pub account: String,
+    /// Our number among the gateway's clients, above 0 and the same for ever (Interactive Brokers).
+    pub client_id: i32,
     /// Weather stations (NWS).
     pub stations: Vec<StationConfig>,
     /// Whom the weather services may write to.

@@ -7,15 +7,17 @@ use crate::env_file::{EnvError, Environment};
 use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
 use crate::http_client::HttpClient;
+use crate::ib;
 use crate::inputs::Inputs;
 use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
 use crate::replica::{Replica, Window};
+use crate::transport::{HttpTransport, Transport};
 use crate::venues::{self, Venue};
 use crate::verifier::Verifier;
 use onetape_backtest::{JournalSink, recover};
 use onetape_engine::event::{
-    Event, InstrumentDefined, OperatorAction, OperatorCommand, SessionStart,
+    Event, InstrumentDefined, Kind, OperatorAction, OperatorCommand, SessionStart,
 };
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Market;
@@ -26,8 +28,10 @@ use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Durability, Options, Writer};
 use onetape_venues::exchange::ExchangeClock;
 use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -133,7 +137,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             what: "could not start the gateways' threads".to_owned(),
             source,
         })?;
-    runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
     let started = OperatorCommand {
         action: OperatorAction::Start,
         note: "the daemon begins".to_owned(),
@@ -143,7 +147,16 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         options.clock,
         &Event::OperatorCommand(Box::new(started)),
     )?;
-    Running::start(options, &environment, venues, sequencer, runtime, said)?.until_stopped(said)
+    Running::start(
+        options,
+        &environment,
+        venues,
+        gateways,
+        sequencer,
+        runtime,
+        said,
+    )?
+    .until_stopped(said)
 }
 
 /// Everything that can be wrong before anything is opened.
@@ -294,8 +307,13 @@ fn open_tape(
     let folded = recovered.folded;
     let mut sequencer = recover::finish_cut_step(recovered, writer, journal)?;
     if !sequencer.desk().has_session() {
-        // Facts were put there before: instruments, pairs, wallets.
+        // Facts were put there before: instruments, pairs, wallets, calendars.
+        let days = trading_days(journal)?;
         begin_session(options, &mut sequencer)?;
+        // Only strategies keep the days, and there was none yet: they are told again.
+        for day in days {
+            sequencer.step(options.clock.now(), Kind::TradingDay.number(), &day)?;
+        }
     } else if *sequencer.desk().config() != session(options) {
         let (desk, market) = (sequencer.desk(), sequencer.market());
         desk.check_change(&session(options), market)
@@ -315,6 +333,18 @@ fn open_tape(
         sequencer.desk().orders().len()
     ));
     Ok(sequencer)
+}
+
+/// The payloads of all trading days on a tape.
+fn trading_days(journal: &Path) -> Result<Vec<Vec<u8>>, DaemonError> {
+    let mut reader = onetape_journal::Reader::open(journal)?;
+    let mut days = Vec::new();
+    while let Some(frame) = reader.next()? {
+        if frame.tag.kind() == Kind::TradingDay.number() {
+            days.push(frame.payload.to_vec());
+        }
+    }
+    Ok(days)
 }
 
 fn session(options: &RunOptions) -> SessionConfig {
@@ -355,26 +385,41 @@ fn step(
     Ok(sequencer.step(clock.now(), event.kind().number(), &payload)?)
 }
 
+/// Brokers' connections by venue.
+type Gateways = BTreeMap<String, ib::Connection>;
+
 /// Puts the configured symbols onto the tape as their venues list them, and what changed about those that are there.
+/// Returns the connections that were opened for it.
 async fn list(
     options: &RunOptions,
     venues: &[Venue],
     sequencer: &mut Sequencer<JournalSink>,
     said: &mut dyn FnMut(&str),
-) -> Result<(), DaemonError> {
+) -> Result<Gateways, DaemonError> {
+    let mut gateways = Gateways::new();
     for venue in venues {
         let http = http_client(venue)?;
-        let Some(mut listings) = venue.listings() else {
-            continue;
+        let failed = |why| DaemonError::Venue {
+            venue: venue.name().to_owned(),
+            why,
+        };
+        let mut listings = venue.listings();
+        let mut gateway = match venue.gateway() {
+            Some(config) => Some(ib::Connection::open(config).await.map_err(failed)?),
+            None if listings.is_none() => continue,
+            None => None,
         };
         for symbol in venue.symbols() {
             let known = find(sequencer.market(), venue.name(), symbol);
             let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
-            let listing = read_listing(&mut *listings, &http, symbol, id, options.clock).await;
-            let listing = listing.map_err(|why| DaemonError::Venue {
-                venue: venue.name().to_owned(),
-                why,
-            })?;
+            let listing = match (&mut gateway, &mut listings) {
+                (Some(gateway), _) => gateway.list(symbol, id, options.clock.now()).await,
+                (None, Some(listings)) => {
+                    read_listing(&mut **listings, &http, symbol, id, options.clock).await
+                }
+                (None, None) => continue,
+            };
+            let listing = listing.map_err(failed)?;
             for event in news(sequencer.market(), known, &listing, options.clock.now()) {
                 step(sequencer, options.clock, &event)?;
             }
@@ -384,8 +429,11 @@ async fn list(
             venue.name(),
             venue.symbols().len()
         ));
+        if let Some(gateway) = gateway {
+            gateways.insert(venue.name().to_owned(), gateway);
+        }
     }
-    Ok(())
+    Ok(gateways)
 }
 
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
@@ -509,6 +557,7 @@ impl Running {
         options: &RunOptions,
         environment: &Environment,
         venues: Vec<Venue>,
+        mut gateways: Gateways,
         sequencer: Sequencer<JournalSink>,
         runtime: tokio::runtime::Runtime,
         said: &mut dyn FnMut(&str),
@@ -551,14 +600,23 @@ impl Running {
                 paths.insert(venue.name().to_owned(), status.clone());
                 let path = OrderPathThread {
                     journal: options.journal.clone(),
-                    http: http_client(venue)?,
                     inputs: inputs.clone(),
                     stop: stop.clone(),
                     options: order_path_options(options),
                     allowance: venue.allowance(),
                 };
-                let wire = venue.orders(&instruments, &definitions)?;
-                threads.push(path.spawn(venue.name(), wire, told, status, &before)?);
+                let transport: MakeTransport = match gateways.remove(venue.name()) {
+                    Some(gateway) => {
+                        let transport = gateway.trade(facts.clone(), inputs.clone());
+                        Box::new(|_| Box::new(transport))
+                    }
+                    None => {
+                        let wire = venue.orders(&instruments, &definitions)?;
+                        let (http, inputs) = (http_client(venue)?, inputs.clone());
+                        Box::new(|budget| Box::new(HttpTransport::new(wire, http, budget, inputs)))
+                    }
+                };
+                threads.push(path.spawn(venue.name(), transport, told, status, &before)?);
                 account = Some(facts);
             }
             for poll in venue.polls() {
@@ -788,18 +846,20 @@ struct Before {
 /// What an order path's thread is made of.
 struct OrderPathThread {
     journal: PathBuf,
-    http: HttpClient,
     inputs: Inputs,
     stop: Arc<AtomicBool>,
     options: OrderPathOptions,
     allowance: Allowance,
 }
 
+/// Makes the transport on the order path's own thread, which it does not leave.
+type MakeTransport = Box<dyn FnOnce(Rc<RefCell<Budget>>) -> Box<dyn Transport> + Send>;
+
 impl OrderPathThread {
     fn spawn(
         self,
         venue: &str,
-        wire: Box<dyn onetape_venues::gateway::OrderWire>,
+        transport: MakeTransport,
         told: mpsc::UnboundedReceiver<AccountFact>,
         status: Arc<OrderPathStatus>,
         before: &Before,
@@ -823,10 +883,10 @@ impl OrderPathThread {
                 first_own,
             };
             let budget = Budget::new(self.allowance, Instant::now());
+            let budget = Rc::new(RefCell::new(budget));
             let path = OrderPath::new(
                 &start,
-                wire,
-                self.http,
+                transport(budget.clone()),
                 budget,
                 self.inputs,
                 told,

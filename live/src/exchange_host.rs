@@ -97,6 +97,7 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
         }
         said(&format!("{venue} at {address}"));
     }
+    serve_ib(&exchange, &mut toml, said).await?;
     let admin = Router::new()
         .route("/truth", get(truth))
         .route("/faults", post(fault))
@@ -128,6 +129,36 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
         result.map_err(|e| e.to_string())?;
     }
     Ok(exchange.with(|truth| truth.report()))
+}
+
+/// A gateway of Interactive Brokers: TCP, and a login instead of keys. Only where the daemon could connect to it.
+async fn serve_ib(
+    exchange: &Arc<Exchange>,
+    toml: &mut String,
+    said: &mut dyn FnMut(&str),
+) -> Result<(), String> {
+    let symbols: Vec<String> = exchange.with(|truth| {
+        let of = truth.instruments("ib");
+        of.map(|i| i.definition.symbol.clone()).collect()
+    });
+    if !cfg!(feature = "ib") || symbols.is_empty() {
+        return Ok(());
+    }
+    let keys = faces::ib::Keys {
+        account: "DU1234567".to_owned(),
+    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.map_err(|e| format!("ib: {e}"))?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let _ = writeln!(
+        toml,
+        "[venues.ib]\nread_per_s = 2000\nwrite_per_s = 200\nsymbols = {symbols:?}\naccount = \"{}\"\nclient_id = 1",
+        keys.account
+    );
+    let _ = writeln!(toml, "[venues.ib.addresses]\ntws = \"{address}\"\n");
+    tokio::spawn(faces::ib::serve(exchange.clone(), keys, listener));
+    said(&format!("ib at {address}"));
+    Ok(())
 }
 
 /// One venue's wire.

@@ -7,10 +7,10 @@
 //! onto the tape as an `AccountReport`, which the core holds against its own.
 use crate::budget::Budget;
 use crate::client_id::ClientIdScheme;
-use crate::http_client::{Answer, HttpClient};
 use crate::inputs::Inputs;
 use crate::latency::Latency;
 use crate::tracker::{Booked, Terms, Tracker};
+use crate::transport::{Found, Transport};
 use onetape_engine::event::{
     AccountLost, AccountReport, CashHeld, Event, ExecutionReport, Holding, InstrumentDefined, Kind,
     OrderDecided,
@@ -22,8 +22,7 @@ use onetape_engine::order::{Order, OrderType, Side, TimeInForce};
 use onetape_engine::time::Nanos;
 use onetape_journal::Reader;
 use onetape_venues::gateway::{
-    AccountFact, Bucket, CancelAnswer, KnownOrder, NewOrder, OrderKey, OrderWire, PlaceAnswer,
-    Query, Request, Response,
+    AccountFact, Bucket, CancelAnswer, KnownOrder, NewOrder, OrderKey, PlaceAnswer, Query,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,8 +38,6 @@ use tokio::task::JoinSet;
 const FILLS_OVERLAP_NS: u64 = 3_600 * 1_000_000_000;
 /// Frames that are read again at the start to know the fills that are on the tape.
 const FRAMES_READ_AGAIN: u64 = 1_000_000;
-/// Pages of one query at the most.
-const PAGES_MAX: usize = 1_000;
 /// How long a reconciliation that failed waits before the next try.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// A cancel that failed is tried again after this.
@@ -83,8 +80,7 @@ pub struct OrderPath {
     venue: String,
     journal: PathBuf,
     reader: Reader,
-    wire: Rc<RefCell<Box<dyn OrderWire>>>,
-    http: HttpClient,
+    transport: Box<dyn Transport>,
     budget: Rc<RefCell<Budget>>,
     inputs: Inputs,
     facts: mpsc::UnboundedReceiver<AccountFact>,
@@ -113,13 +109,13 @@ enum Phase {
 
 /// What a task of the order path came back with.
 enum Done {
-    Placed(OrderId, Option<Answer>),
+    Placed(OrderId, PlaceAnswer),
     NotPlaced(OrderId, Duration),
-    Cancelled(OrderId, Option<Answer>),
+    Cancelled(OrderId, CancelAnswer),
     OrphanCancelled,
-    LookedUp(OrderId, Vec<Answer>, usize),
+    LookedUp(OrderId, Found),
     Gathered(Result<Vec<AccountFact>, String>),
-    KeptAlive(Option<Answer>),
+    KeptAlive(bool),
 }
 
 /// What an order path begins with.
@@ -141,12 +137,10 @@ impl OrderPath {
     ///
     /// # Errors
     /// Those of reading the journal.
-    #[expect(clippy::too_many_arguments, reason = "each is one of its connections")]
     pub fn new(
         start: &OrderPathStart<'_>,
-        wire: Box<dyn OrderWire>,
-        http: HttpClient,
-        budget: Budget,
+        transport: Box<dyn Transport>,
+        budget: Rc<RefCell<Budget>>,
         inputs: Inputs,
         facts: mpsc::UnboundedReceiver<AccountFact>,
         options: OrderPathOptions,
@@ -158,9 +152,8 @@ impl OrderPath {
             venue: start.venue.to_owned(),
             journal: start.journal.to_owned(),
             tracker: Tracker::new(ids, options.lost_after),
-            wire: Rc::new(RefCell::new(wire)),
-            http,
-            budget: Rc::new(RefCell::new(budget)),
+            transport,
+            budget,
             inputs,
             facts,
             instruments: BTreeSet::new(),
@@ -372,9 +365,8 @@ impl OrderPath {
         let Some(new) = self.tracker.decided(id, order, at, now) else {
             return;
         };
-        let request = self.wire.borrow_mut().place(&new, self.inputs.now());
-        let request = match request {
-            Ok(request) => request,
+        let sending = match self.transport.place(&new, self.inputs.now()) {
+            Ok(sending) => sending,
             Err(refusal) => {
                 tracing::warn!(order = id.0, %refusal, "not sent");
                 self.tracker.refused(id);
@@ -384,7 +376,7 @@ impl OrderPath {
         let taken = self
             .budget
             .borrow_mut()
-            .take(Bucket::Write, request.weight, now);
+            .take(Bucket::Write, sending.weight, now);
         if let Err(wait) = taken {
             tasks.spawn_local(async move { Done::NotPlaced(id, wait) });
             return;
@@ -392,8 +384,7 @@ impl OrderPath {
         self.status.latency.record(self.inputs.wall_since(at));
         self.tracker.sent(id, now);
         self.status.sent.fetch_add(1, Ordering::Relaxed);
-        let http = self.http.clone();
-        tasks.spawn_local(async move { Done::Placed(id, http.send(request).await) });
+        tasks.spawn_local(async move { Done::Placed(id, sending.answer.await) });
     }
 
     fn cancel(&mut self, id: OrderId, tasks: &mut JoinSet<Done>) {
@@ -401,21 +392,20 @@ impl OrderPath {
         let Some(known) = self.tracker.known(id) else {
             return;
         };
-        let request = self.wire.borrow_mut().cancel(&known, self.inputs.now());
+        let sending = self.transport.cancel(&known, self.inputs.now());
         self.cancelling.insert(id, now + CANCEL_AGAIN);
-        let Ok(request) = request else { return };
+        let Ok(sending) = sending else { return };
         if self
             .budget
             .borrow_mut()
-            .take(Bucket::Cancel, request.weight, now)
+            .take(Bucket::Cancel, sending.weight, now)
             .is_err()
         {
             return;
         }
         // Not again before its answer, or before that must have failed.
         self.cancelling.insert(id, now + Duration::from_secs(10));
-        let http = self.http.clone();
-        tasks.spawn_local(async move { Done::Cancelled(id, http.send(request).await) });
+        tasks.spawn_local(async move { Done::Cancelled(id, sending.answer.await) });
     }
 
     fn cancel_due(&mut self, tasks: &mut JoinSet<Done>) {
@@ -436,28 +426,17 @@ impl OrderPath {
             let Some(known) = self.tracker.known(id) else {
                 continue;
             };
-            let requests = self.wire.borrow_mut().lookup(&known, self.inputs.now());
-            let weight = requests.iter().map(|request| request.weight).sum();
+            let sending = self.transport.look_up(&known, self.inputs.now());
             if self
                 .budget
                 .borrow_mut()
-                .take(Bucket::Read, weight, now)
+                .take(Bucket::Read, sending.weight, now)
                 .is_err()
             {
                 return;
             }
             self.tracker.looking_up(id, now);
-            let (http, asked) = (self.http.clone(), requests.len());
-            tasks.spawn_local(async move {
-                let mut answers = Vec::with_capacity(asked);
-                for request in requests {
-                    match http.send(request).await {
-                        Some(answer) => answers.push(answer),
-                        None => break,
-                    }
-                }
-                Done::LookedUp(id, answers, asked)
-            });
+            tasks.spawn_local(async move { Done::LookedUp(id, sending.answer.await) });
         }
     }
 
@@ -465,14 +444,6 @@ impl OrderPath {
         let now = Instant::now();
         match done {
             Done::Placed(id, answer) => {
-                let Some(known) = self.tracker.known(id) else {
-                    return;
-                };
-                let response = answer.as_ref().map(Answer::response);
-                let answer = self
-                    .wire
-                    .borrow_mut()
-                    .placed(&known.order, response.as_ref());
                 match &answer {
                     PlaceAnswer::Busy {
                         retry_after_ms,
@@ -499,11 +470,6 @@ impl OrderPath {
                 self.tracker.answered(id, busy, now);
             }
             Done::Cancelled(id, answer) => {
-                let Some(known) = self.tracker.known(id) else {
-                    return;
-                };
-                let response = answer.as_ref().map(Answer::response);
-                let answer = self.wire.borrow_mut().cancelled(&known, response.as_ref());
                 if let CancelAnswer::Busy { retry_after_ms, .. } = &answer {
                     self.budget.borrow_mut().quiet(*retry_after_ms, now);
                 }
@@ -511,46 +477,25 @@ impl OrderPath {
                     self.cancelling.insert(id, now + CANCEL_AGAIN);
                 }
             }
-            Done::LookedUp(id, answers, asked) => self.looked_up(id, &answers, asked, now),
+            Done::LookedUp(id, found) => self.looked_up(id, found, now),
             Done::Gathered(result) => self.gathered(result, tasks),
             Done::OrphanCancelled => {}
-            Done::KeptAlive(answer) => {
-                let response = answer.as_ref().map(Answer::response);
-                self.wire.borrow_mut().kept_alive(response.as_ref());
-                if response.is_none_or(|response| response.status >= 400) {
-                    tracing::warn!(
-                        venue = self.venue,
-                        "the venue did not take the sign of life"
-                    );
-                }
+            Done::KeptAlive(true) => {}
+            Done::KeptAlive(false) => {
+                let venue = &self.venue;
+                tracing::warn!(venue, "the venue did not take the sign of life");
             }
         }
     }
 
-    fn looked_up(&mut self, id: OrderId, answers: &[Answer], asked: usize, now: Instant) {
-        let Some(known) = self.tracker.known(id) else {
-            return;
-        };
-        let responses: Vec<Response<'_>> = answers.iter().map(Answer::response).collect();
-        let mut facts = Vec::new();
-        let found = if responses.len() == asked {
-            let read = self
-                .wire
-                .borrow_mut()
-                .looked_up(&known, &responses, &mut facts);
-            read.map_err(
-                |error| tracing::warn!(venue = self.venue, order = id.0, %error, "look-up failed"),
-            )
-            .ok()
-        } else {
-            None
-        };
+    fn looked_up(&mut self, id: OrderId, found: Found, now: Instant) {
+        let Found { mut facts, known } = found;
         // Fills first: a final state waits for them.
         facts.sort_by_key(|fact| !matches!(fact, AccountFact::Fill(_)));
         for fact in facts {
             self.tracker.fact(fact, now);
         }
-        self.tracker.looked_up(id, found, now);
+        self.tracker.looked_up(id, known, now);
     }
 
     fn fact(&mut self, fact: AccountFact) {
@@ -587,20 +532,21 @@ impl OrderPath {
             activity: self.tracker.activity(),
             trusted,
         };
-        let (wire, http, budget) = (self.wire.clone(), self.http.clone(), self.budget.clone());
-        let (inputs, since) = (self.inputs.clone(), self.fills_since);
+        let queries = [
+            Query::Fills {
+                since: self.fills_since,
+            },
+            Query::OpenOrders,
+            Query::Holdings,
+            Query::Balances,
+        ];
+        let asked = queries.map(|query| self.transport.ask(query));
         tasks.spawn_local(async move {
-            let queries = [
-                Query::Fills { since },
-                Query::OpenOrders,
-                Query::Holdings,
-                Query::Balances,
-            ];
             let mut facts = Vec::new();
-            for query in queries {
-                let asked = ask(&wire, &http, &budget, &inputs, &query, &mut facts).await;
-                if let Err(why) = asked {
-                    return Done::Gathered(Err(why));
+            for answer in asked {
+                match answer.await {
+                    Ok(told) => facts.extend(told),
+                    Err(why) => return Done::Gathered(Err(why)),
                 }
             }
             Done::Gathered(Ok(facts))
@@ -681,27 +627,6 @@ impl OrderPath {
         let Some(client_id) = &key.client_id else {
             return;
         };
-        let Some(request) = self.orphan_request(client_id, key, instrument) else {
-            return;
-        };
-        tracing::warn!(
-            venue = self.venue,
-            client_id,
-            "an order that no frame explains is cancelled"
-        );
-        let http = self.http.clone();
-        tasks.spawn_local(async move {
-            http.send(request).await;
-            Done::OrphanCancelled
-        });
-    }
-
-    fn orphan_request(
-        &mut self,
-        client_id: &str,
-        key: &OrderKey,
-        instrument: InstrumentId,
-    ) -> Option<Request> {
         let order = NewOrder {
             order: OrderId(0),
             client_id,
@@ -718,10 +643,18 @@ impl OrderPath {
             order,
             venue_id: key.venue_id.as_deref(),
         };
-        self.wire
-            .borrow_mut()
-            .cancel(&known, self.inputs.now())
-            .ok()
+        let Ok(sending) = self.transport.cancel(&known, self.inputs.now()) else {
+            return;
+        };
+        tracing::warn!(
+            venue = self.venue,
+            client_id,
+            "an order that no frame explains is cancelled"
+        );
+        tasks.spawn_local(async move {
+            sending.answer.await;
+            Done::OrphanCancelled
+        });
     }
 
     fn keep_alive(&mut self, tasks: &mut JoinSet<Done>) {
@@ -729,50 +662,11 @@ impl OrderPath {
         if self.next_keep_alive.is_none_or(|at| at > now) {
             return;
         }
-        let request = self.wire.borrow_mut().keep_alive(self.inputs.now());
-        let Some((request, every_ms)) = request else {
+        let Some((answer, every_ms)) = self.transport.keep_alive(self.inputs.now()) else {
             self.next_keep_alive = None;
             return;
         };
         self.next_keep_alive = Some(now + Duration::from_millis(every_ms));
-        let http = self.http.clone();
-        tasks.spawn_local(async move { Done::KeptAlive(http.send(request).await) });
+        tasks.spawn_local(async move { Done::KeptAlive(answer.await) });
     }
-}
-
-/// All pages of a query.
-async fn ask(
-    wire: &Rc<RefCell<Box<dyn OrderWire>>>,
-    http: &HttpClient,
-    budget: &Rc<RefCell<Budget>>,
-    inputs: &Inputs,
-    query: &Query,
-    facts: &mut Vec<AccountFact>,
-) -> Result<(), String> {
-    let mut cursor: Option<String> = None;
-    for _ in 0..PAGES_MAX {
-        let request = wire
-            .borrow_mut()
-            .ask(query, cursor.as_deref(), inputs.now());
-        loop {
-            let taken = budget
-                .borrow_mut()
-                .take(request.bucket, request.weight, Instant::now());
-            match taken {
-                Ok(()) => break,
-                Err(wait) => tokio::time::sleep(wait).await,
-            }
-        }
-        let named = format!("{request:?}");
-        let answer = http
-            .send(request)
-            .await
-            .ok_or_else(|| format!("{named}: no answer"))?;
-        let next = wire.borrow_mut().answer(query, &answer.response(), facts);
-        match next.map_err(|e| format!("{named}: {e}"))? {
-            Some(next) if cursor.as_deref() != Some(next.as_str()) => cursor = Some(next),
-            _ => return Ok(()),
-        }
-    }
-    Err(format!("{query:?}: more than {PAGES_MAX} pages"))
 }

@@ -504,14 +504,19 @@ impl Tracker {
                 let since = *tracked.absent_since.get_or_insert(now);
                 // Twice, and late enough that a request under way must have arrived.
                 let proved = now > since && now.duration_since(tracked.sent_at) >= lost_after;
-                if proved && tracked.filled.0 == 0 {
-                    self.report(id, OrderState::Rejected, None, Some(VenueReason::Lost));
+                if proved {
+                    // What was filled is the venue's own word: only the rest of it is gone.
+                    let state = match tracked.filled {
+                        Qty(0) => OrderState::Rejected,
+                        _ => OrderState::Cancelled,
+                    };
+                    self.report(id, state, None, Some(VenueReason::Lost));
                 }
             }
             None => {}
         }
         if let Some(tracked) = self.orders.get_mut(&id)
-            && (tracked.state == OrderState::Unknown || tracked.ending.is_some())
+            && (tracked.state == OrderState::Unknown || tracked.ending.is_some() || known.is_none())
             && !tracked.state.is_final()
         {
             tracked.lookup_at = Some(now + tracked.lookup_after);

@@ -7,16 +7,28 @@ use onetape_engine::event::{InstrumentDefined, TradingRules};
 use onetape_engine::session::VenueMode;
 use onetape_venues::gateway::{Feed, Instruments, Listings, OrderWire, Poll, WireError};
 use onetape_venues::polygon::Address;
-use onetape_venues::{binance, eodhd, kalshi, polymarket, upbit, weather};
+use onetape_venues::{binance, eodhd, ib, kalshi, polymarket, upbit, weather};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 
 /// The venues that a configuration may name.
-pub const NAMES: [&str; 6] = ["binance", "eodhd", "kalshi", "nws", "polymarket", "upbit"];
+pub const NAMES: [&str; 7] = [
+    "binance",
+    "eodhd",
+    "ib",
+    "kalshi",
+    "nws",
+    "polymarket",
+    "upbit",
+];
 
 /// How long a signed Binance request is good, in ms.
 const RECV_WINDOW_MS: u64 = 5_000;
 const MS: u64 = 1_000_000;
+/// How often a gateway is tried at the start, and the longest wait between two tries: a session that died without a word
+/// keeps its client id for some seconds.
+const IB_ATTEMPTS: u32 = 8;
+const IB_RETRY_MS: u64 = 5_000;
 
 /// A venue with its addresses and keys.
 pub struct Venue {
@@ -45,6 +57,8 @@ enum Keys {
         account: Option<(polymarket::Wallet, polymarket::auth::Credentials)>,
     },
     Eodhd(SecretString),
+    /// The gateway holds the keys: whoever reaches it trades.
+    Ib(Box<ib::Config>),
     Nws,
 }
 
@@ -81,6 +95,7 @@ impl Venue {
                 let token = environment.need(name, &["EODHD_API_TOKEN", "EODHD_API_KEY"])?;
                 Keys::Eodhd(token.clone())
             }
+            "ib" => Keys::Ib(Box::new(ib_gateway(config, mode)?)),
             "nws" => Keys::Nws,
             _ => {
                 let needed = mode.is_real();
@@ -138,6 +153,7 @@ impl Venue {
             Keys::Polymarket { account, .. } => account
                 .as_ref()
                 .map(|(wallet, _)| wallet.funder.to_string()),
+            Keys::Ib(config) => Some(config.account.clone()),
             Keys::Eodhd(_) | Keys::Nws => None,
         }
         .unwrap_or_default()
@@ -146,12 +162,14 @@ impl Venue {
     /// How many requests the venue takes: the configuration's word, or the venue's lowest tier.
     pub fn allowance(&self) -> Allowance {
         // Binance: 50 orders in 10 s, weight 6,000 a minute. Kalshi: 100 write and 200 read tokens a second, 10 a call.
-        // Upbit: 12 orders and 30 other requests a second. Polymarket: 500 orders a second, 150 books.
+        // Upbit: 12 orders and 30 other requests a second. Polymarket: 500 orders a second, 150 books. Interactive Brokers:
+        // 50 messages a second.
         let (write, read) = match self.keys {
             Keys::Binance(_) => (5, 100),
             Keys::Kalshi { .. } => (100, 200),
             Keys::Upbit { .. } => (12, 30),
             Keys::Polymarket { .. } => (200, 100),
+            Keys::Ib(_) => (35, 15),
             Keys::Eodhd(_) | Keys::Nws => (1, 10),
         };
         let stated = |stated: u32, known: u32| if stated == 0 { known } else { stated };
@@ -179,8 +197,16 @@ impl Venue {
                 let config = polymarket::ListingConfig::default();
                 Box::new(polymarket::Markets::new(config, [], tokens.clone()))
             }
-            Keys::Eodhd(_) | Keys::Nws => return None,
+            Keys::Ib(_) | Keys::Eodhd(_) | Keys::Nws => return None,
         })
+    }
+
+    /// The gateway of a broker, which is asked and told over a connection of its own; the venues over HTTP have none.
+    pub fn gateway(&self) -> Option<ib::Config> {
+        match &self.keys {
+            Keys::Ib(config) => Some((**config).clone()),
+            _ => None,
+        }
     }
 
     /// Whose instruments the venue's content is about.
@@ -312,7 +338,7 @@ impl Venue {
                     })?));
                 }
             }
-            Keys::Nws => {}
+            Keys::Ib(_) | Keys::Nws => {}
         }
         Ok(feeds)
     }
@@ -375,7 +401,7 @@ impl Venue {
                     polymarket::Orders::new(config, instruments, tokens, wallet, credentials);
                 Box::new(orders)
             }
-            Keys::Eodhd(_) | Keys::Nws => return Err(no_key()),
+            Keys::Ib(_) | Keys::Eodhd(_) | Keys::Nws => return Err(no_key()),
         })
     }
 
@@ -412,6 +438,10 @@ fn addresses(
     config: &VenueConfig,
     mode: VenueMode,
 ) -> Result<BTreeMap<String, String>, DaemonError> {
+    if name == "ib" {
+        // No web address: ib_gateway reads it.
+        return Ok(BTreeMap::new());
+    }
     let demo = mode == VenueMode::Demo;
     let known: &[(&str, &str)] = match name {
         "binance" if demo => &binance::TESTNET,
@@ -456,6 +486,65 @@ fn addresses(
         )));
     }
     Ok(addresses)
+}
+
+/// Where the gateway listens, and as whom we call.
+fn ib_gateway(config: &VenueConfig, mode: VenueMode) -> Result<ib::Config, DaemonError> {
+    let wrong = |what: String| DaemonError::Config(format!("venues.ib.{what}"));
+    if let Some(other) = config.addresses.keys().find(|name| *name != "tws") {
+        return Err(wrong(format!(
+            "addresses.{other}: the only address here is tws"
+        )));
+    }
+    let port = |name: &str| {
+        ib::PORTS
+            .iter()
+            .find(|(of, _)| *of == name)
+            .map(|(_, p)| *p)
+    };
+    let (host, port) = match config.addresses.get("tws") {
+        Some(address) => {
+            let parts = address.rsplit_once(':');
+            let parts = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+            parts.filter(|(host, _)| !host.is_empty() && !host.contains('/')).ok_or_else(|| {
+                wrong(format!(
+                    "addresses.tws is '{address}': expected HOST:PORT, such as 127.0.0.1:7497 (TWS on paper) or 127.0.0.1:4001 (the gateway with real money)"
+                ))
+            })?
+        }
+        None if mode == VenueMode::Live => ("127.0.0.1", port("tws live").unwrap_or_default()),
+        None => ("127.0.0.1", port("tws paper").unwrap_or_default()),
+    };
+    if config.account.is_empty() {
+        return Err(wrong(
+            "account is missing: the account's name as TWS shows it, such as DU1234567".to_owned(),
+        ));
+    }
+    if config.client_id <= 0 {
+        return Err(wrong(format!(
+            "client_id is {}: it must be a number above 0 that no other program uses, the same after every restart",
+            config.client_id
+        )));
+    }
+    let trades_on_paper = matches!(port, 4002 | 7497);
+    let is_gateways = ib::PORTS.iter().any(|(_, known)| *known == port);
+    let gateway = ib::Config {
+        host: host.to_owned(),
+        port,
+        mode: match mode {
+            VenueMode::Demo if !is_gateways => ib::Mode::StandIn,
+            VenueMode::Demo => ib::Mode::Paper,
+            // In the other modes it is only asked what a stock is, and either login can tell.
+            VenueMode::Shadow | VenueMode::Paper if trades_on_paper => ib::Mode::Paper,
+            _ => ib::Mode::Live,
+        },
+        attempts: IB_ATTEMPTS,
+        retry_ms: IB_RETRY_MS,
+        ..ib::Config::paper(&config.account, config.client_id)
+    };
+    let refused = gateway.check();
+    refused.map_err(|error| wrong(format!("addresses.tws: {error} (mode {})", mode.name())))?;
+    Ok(gateway)
 }
 
 fn binance_signer(

@@ -22,7 +22,8 @@ pub struct OrderFact {
     pub key: OrderKey,
     /// In what.
     pub instrument: InstrumentId,
-    /// `Acked`, `PartiallyFilled`, `Filled`, `Cancelled`, `Rejected` or `Expired`.
+    /// `Acked`, `PartiallyFilled`, `Filled`, `Cancelled`, `Rejected` or `Expired`; `Sent` where all that is known is that the
+    /// venue lists it.
     pub state: OrderState,
     /// Filled so far, where the venue says so.
     pub filled: Option<Qty>,

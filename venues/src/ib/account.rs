@@ -36,6 +36,8 @@ const CANCELLED: i32 = 202;
 const ORDER_MESSAGE: i32 = 399;
 /// The gateway lost the broker.
 const LOST: i32 = 1_100;
+/// The same, told to whoever connects while it lasts.
+const STILL_LOST: i32 = 2_110;
 /// The broker is back; market data must be subscribed anew.
 const BACK_WITHOUT_DATA: i32 = 1_101;
 /// The broker is back with everything.
@@ -292,7 +294,27 @@ impl Account {
             {
                 known.said = known.said.map(|(_, filled)| (OrderState::Unknown, filled));
             }
+            let told = out.len();
             self.open_order(order, out);
+            if out.len() == told {
+                self.on_its_way(order, out);
+            }
+        }
+    }
+
+    /// Listed, and nobody took it yet (PendingSubmit): it is there all the same.
+    fn on_its_way(&self, order: &OpenOrder, out: &mut Vec<AccountFact>) {
+        let Some(known) = self.orders.get(&order.order_id) else {
+            return;
+        };
+        if known.said.is_none_or(|(said, _)| !said.is_final()) {
+            out.push(AccountFact::Order(OrderFact {
+                key: key(order.order_id, &known.order_ref),
+                instrument: known.instrument,
+                state: OrderState::Sent,
+                filled: None,
+                why: String::new(),
+            }));
         }
     }
 
@@ -504,7 +526,7 @@ impl Account {
         let is_notice = matches!(code, 2_100..=2_199 | 10_089..=10_091 | 10_167 | 10_182);
         let resync = BrokerEvent::Fact(AccountFact::Resync);
         match (order_id.filter(|id| self.orders.contains_key(id)), code) {
-            (_, LOST) => out.push(BrokerEvent::Lost {
+            (_, LOST | STILL_LOST) => out.push(BrokerEvent::Lost {
                 why: shortened(message),
             }),
             (_, BACK_WITHOUT_DATA | BACK_WITH_DATA) => {

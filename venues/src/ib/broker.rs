@@ -1,7 +1,7 @@
 //! What the engine needs of a broker, without the crate that talks to it.
 use super::VENUE;
 use super::proto;
-use crate::gateway::{AccountFact, KnownOrder, Listed, NewOrder, Refusal};
+use crate::gateway::{AccountFact, KnownOrder, Listed, Listing, NewOrder, Refusal};
 use onetape_engine::id::InstrumentId;
 use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::time::Nanos;
@@ -127,6 +127,18 @@ pub enum BrokerError {
         /// The rule that it breaks.
         rule: &'static str,
     },
+    /// Another connection has our client id, after the last attempt (326).
+    #[error(
+        "client id {client_id} is in use at {host}:{port}: end the other program, or wait until the gateway has noticed that it is gone; another id would not see the orders of this one"
+    )]
+    ClientIdInUse {
+        /// The gateway's host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// The client id.
+        client_id: i32,
+    },
     /// The order can't be expressed; nothing was sent.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -180,6 +192,20 @@ pub enum BrokerEvent {
 
 /// A broker's order interface: the seam behind which a crate or a stand-in talks to it.
 pub trait Broker: Send {
+    /// What the broker says of a stock, and how it names it.
+    ///
+    /// # Errors
+    /// [`BrokerError::Unavailable`]: no answer, or no such stock.
+    fn list(
+        &mut self,
+        symbol: &str,
+        instrument: InstrumentId,
+        now: Nanos,
+    ) -> impl Future<Output = Result<(Listing, Contract), BrokerError>> + Send;
+
+    /// These are traded from here on; everything known of orders is forgotten.
+    fn trade(&mut self, contracts: Contracts);
+
     /// Places an order, or a bracket: a parent and the orders that wait for its fill, on the other side. They are transmitted
     /// together with the last, so never a parent without its stop. Returns the broker's ids, in order.
     ///
@@ -220,6 +246,12 @@ pub trait Broker: Send {
     /// # Errors
     /// [`BrokerError::Unavailable`].
     fn positions(&mut self) -> impl Future<Output = Result<Vec<AccountFact>, BrokerError>> + Send;
+
+    /// Cash by currency.
+    ///
+    /// # Errors
+    /// [`BrokerError::Unavailable`].
+    fn cash(&mut self) -> impl Future<Output = Result<Vec<AccountFact>, BrokerError>> + Send;
 
     /// The lowest order id that was not used yet, as the broker says now.
     ///

@@ -7,9 +7,10 @@
 //! ```
 use super::VENUE;
 use super::proto::{
-    CancelOrderRequest, CommissionReport, CurrentTime, Empty, ErrorMessage, ExecutionDetails,
-    ExecutionDetailsEnd, ExecutionRequest, ManagedAccounts, NextValidId, OpenOrder, OrderStatus,
-    PlaceOrderRequest, Position, StartApiRequest,
+    AccountSummary, AccountSummaryRequest, CancelOrderRequest, CommissionReport, ContractData,
+    ContractDataRequest, CurrentTime, Empty, ErrorMessage, ExecutionDetails, ExecutionDetailsEnd,
+    ExecutionRequest, ManagedAccounts, NextValidId, OpenOrder, OrderStatus, PlaceOrderRequest,
+    Position, RequestId, StartApiRequest,
 };
 use crate::gateway::WireError;
 use crate::gateway::fields::Reading;
@@ -185,12 +186,18 @@ messages! {
     Executions(ExecutionRequest) = 7,
     /// The next order id.
     Ids(Empty) = 8,
+    /// What a contract is.
+    ContractData(ContractDataRequest) = 9,
     /// Orders at work of all clients.
     AllOpenOrders(Empty) = 16,
     /// The clock.
     Clock(Empty) = 49,
     /// All positions, and their changes.
     Positions(Empty) = 61,
+    /// Figures of the account, and their changes.
+    AccountSummary(AccountSummaryRequest) = 62,
+    /// No more changes of figures.
+    CancelAccountSummary(RequestId) = 63,
     /// No more changes of positions.
     CancelPositions(Empty) = 64,
     /// Who calls.
@@ -208,12 +215,16 @@ messages! {
     OpenOrder(OpenOrder) = 5,
     /// The lowest order id that was not used yet.
     NextValidId(NextValidId) = 9,
+    /// What a contract is.
+    ContractData(ContractData) = 10,
     /// A fill.
     Execution(ExecutionDetails) = 11,
     /// Accounts of the login.
     ManagedAccounts(ManagedAccounts) = 15,
     /// The clock.
     Clock(CurrentTime) = 49,
+    /// No more contracts.
+    ContractDataEnd(RequestId) = 52,
     /// No more orders at work.
     OpenOrderEnd(Empty) = 53,
     /// No more fills.
@@ -224,6 +235,10 @@ messages! {
     Position(Position) = 61,
     /// No more positions.
     PositionEnd(Empty) = 62,
+    /// A figure of the account.
+    AccountSummary(AccountSummary) = 63,
+    /// No more figures.
+    AccountSummaryEnd(RequestId) = 64,
 }
 
 fn split(body: &[u8]) -> Result<(i32, &[u8]), WireError> {

@@ -4,11 +4,16 @@
 //! reads the next order id anew each time. Here every new connection is an order to look everything up.
 use super::VENUE;
 use super::account::{Account, Commission, Execution, OpenOrder, Status, decimal};
-use super::broker::{Broker, BrokerError, BrokerEvent, Config, Contracts, orders};
+use super::broker::{Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, orders};
+use super::listing::{Details, broker_symbol, list};
 use super::proto;
-use crate::gateway::{AccountFact, KnownOrder, NewOrder, Refusal, WireError, shortened};
+use crate::gateway::fields::decimal_from_text;
+use crate::gateway::{
+    AccountFact, Balance, KnownOrder, Listing, NewOrder, Refusal, WireError, shortened,
+};
 use futures_util::StreamExt;
-use ibapi::accounts::PositionUpdate;
+use ibapi::accounts::types::AccountGroup;
+use ibapi::accounts::{AccountSummaryResult, AccountSummaryTags, PositionUpdate};
 use ibapi::contracts::{Contract as IbContract, SecurityType};
 use ibapi::orders::{
     Action, CommissionReport, ExecutionData, ExecutionFilter, ExecutionSide, Executions, Liquidity,
@@ -16,13 +21,22 @@ use ibapi::orders::{
 };
 use ibapi::subscriptions::{NoticeStream, Subscription, SubscriptionItem};
 use ibapi::{Client, Error, Notice, RateLimiter};
+use onetape_engine::id::InstrumentId;
 use onetape_engine::order::Side;
 use onetape_engine::time::Nanos;
+use rust_decimal::Decimal;
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often the connection is looked at while nothing comes.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often a list of executions is asked for again while the fee of one is not there yet, and how long in between.
+const FEE_TRIES: u32 = 4;
+const FEE_WAIT: Duration = Duration::from_millis(500);
+/// A row of the account's summary: cash in one currency. The sum of all is told as currency "BASE".
+const CASH: &str = "CashBalance";
+const ALL_CURRENCIES: &str = "BASE";
 /// Messages a second that a gateway takes.
 const MESSAGES_PER_SECOND: u32 = 50;
 
@@ -34,6 +48,8 @@ pub struct Gateway {
     updates: Subscription<OrderUpdate>,
     account: Account,
     events: VecDeque<BrokerEvent>,
+    /// Goes on while nobody waits for an event.
+    look: Interval,
     was_connected: bool,
 }
 
@@ -42,13 +58,22 @@ impl Gateway {
     /// the same id, ever later.
     ///
     /// # Errors
-    /// [`BrokerError::Config`] and [`BrokerError::WrongAccount`] at once; [`BrokerError::Unavailable`] after the last attempt.
+    /// [`BrokerError::Config`] and [`BrokerError::WrongAccount`] at once; [`BrokerError::ClientIdInUse`] and
+    /// [`BrokerError::Unavailable`] after the last attempt.
     pub async fn connect(config: Config, contracts: Contracts) -> Result<Self, BrokerError> {
         config.check()?;
         let mut attempt = 0;
         let (client, notices) = loop {
             match open(&config).await {
                 Ok(opened) => break opened,
+                Err(Error::ClientIdInUse { client_id }) if attempt + 1 >= config.attempts => {
+                    let (host, port) = (config.host, config.port);
+                    return Err(BrokerError::ClientIdInUse {
+                        host,
+                        port,
+                        client_id,
+                    });
+                }
                 Err(error) if attempt + 1 >= config.attempts => return Err(unavailable(&error)),
                 Err(error) => {
                     tracing::warn!(venue = VENUE, %error, attempt, "not connected");
@@ -68,7 +93,10 @@ impl Gateway {
         let connected = BrokerEvent::Connected {
             next_order_id: peek_order_id(&client).await.map_err(|e| unavailable(&e))?,
         };
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
+            look,
             config,
             client,
             notices,
@@ -173,6 +201,34 @@ impl Gateway {
         }
     }
 
+    /// Our executions of the last week, and fees as far as they are known.
+    async fn listed_executions(
+        &mut self,
+    ) -> Result<(Vec<Execution>, Vec<Commission>), BrokerError> {
+        let filter = ExecutionFilter {
+            client_id: Some(self.config.client_id),
+            last_n_days: 7,
+            ..ExecutionFilter::default()
+        };
+        let mut answer = self
+            .client
+            .executions(filter)
+            .await
+            .map_err(|e| unavailable(&e))?;
+        let listed = answer.collect_to_end_within(self.answer_within()).await;
+        let (mut executions, mut commissions) = (Vec::new(), Vec::new());
+        for item in listed.map_err(|e| unavailable(&e))? {
+            match item {
+                Executions::ExecutionData(data) => {
+                    let execution = of_execution(&data).ok_or_else(|| unreadable(&data));
+                    executions.push(execution.map_err(|e| unusable(&e))?);
+                }
+                Executions::CommissionReport(report) => commissions.push(of_commission(&report)),
+            }
+        }
+        Ok((executions, commissions))
+    }
+
     fn look(&mut self) {
         let is_connected = self.client.is_connected();
         if self.was_connected && !is_connected {
@@ -235,6 +291,39 @@ fn now() -> Nanos {
 }
 
 impl Broker for Gateway {
+    async fn list(
+        &mut self,
+        symbol: &str,
+        instrument: InstrumentId,
+        now: Nanos,
+    ) -> Result<(Listing, Contract), BrokerError> {
+        let wanted = IbContract {
+            symbol: broker_symbol(symbol).as_str().into(),
+            security_type: SecurityType::Stock,
+            exchange: "SMART".into(),
+            currency: "USD".into(),
+            ..IbContract::default()
+        };
+        let asked = self.client.contract_details_stream(&wanted).subscribe();
+        let mut answer = asked.await.map_err(|e| unavailable(&e))?;
+        let found = answer.collect_to_end_within(self.answer_within()).await;
+        let found: Vec<Details> = found
+            .map_err(|e| unavailable(&e))?
+            .into_iter()
+            .map(|it| Details {
+                symbol: it.contract.symbol.0,
+                currency: it.contract.currency.0,
+                primary_exchange: it.contract.primary_exchange.0,
+                min_tick: decimal(it.min_tick),
+            })
+            .collect();
+        list(symbol, instrument, &found, now).map_err(|e| unusable(&e))
+    }
+
+    fn trade(&mut self, contracts: Contracts) {
+        self.account = Account::new(contracts);
+    }
+
     async fn place(&mut self, group: &[NewOrder<'_>]) -> Result<Vec<i32>, BrokerError> {
         // All of it is checked before an id is taken.
         orders(group, self.account.contracts(), &self.config.account, 1)?;
@@ -284,27 +373,18 @@ impl Broker for Gateway {
     }
 
     async fn executions(&mut self, since: Nanos) -> Result<Vec<AccountFact>, BrokerError> {
-        let filter = ExecutionFilter {
-            client_id: Some(self.config.client_id),
-            last_n_days: 7,
-            ..ExecutionFilter::default()
-        };
-        let mut answer = self
-            .client
-            .executions(filter)
-            .await
-            .map_err(|e| unavailable(&e))?;
-        let listed = answer.collect_to_end_within(self.answer_within()).await;
-        let (mut executions, mut commissions) = (Vec::new(), Vec::new());
-        for item in listed.map_err(|e| unavailable(&e))? {
-            match item {
-                Executions::ExecutionData(data) => {
-                    let execution = of_execution(&data).ok_or_else(|| unreadable(&data));
-                    executions.push(execution.map_err(|e| unusable(&e))?);
-                }
-                Executions::CommissionReport(report) => commissions.push(of_commission(&report)),
+        let mut listed = self.listed_executions().await?;
+        // A fee comes a moment after its execution, and a fill without one is booked at what it is reckoned to cost.
+        for _ in 1..FEE_TRIES {
+            let (executions, commissions) = &listed;
+            let has_fee = |it: &Execution| commissions.iter().any(|fee| fee.exec_id == it.exec_id);
+            if executions.iter().all(has_fee) {
+                break;
             }
+            tokio::time::sleep(FEE_WAIT).await;
+            listed = self.listed_executions().await?;
         }
+        let (executions, commissions) = listed;
         let mut facts = Vec::new();
         let told = self
             .account
@@ -344,6 +424,40 @@ impl Broker for Gateway {
         Ok(facts)
     }
 
+    async fn cash(&mut self) -> Result<Vec<AccountFact>, BrokerError> {
+        let all = AccountGroup("All".to_owned());
+        let tags = [AccountSummaryTags::LEDGER_ALL];
+        let asked = self.client.account_summary(&all, &tags).await;
+        let mut answer = asked.map_err(|e| unavailable(&e))?;
+        let mut facts = Vec::new();
+        let rows = async {
+            while let Some(item) = answer.next().await {
+                match item? {
+                    SubscriptionItem::Data(AccountSummaryResult::Summary(row)) => {
+                        let is_ours = row.account == self.config.account && row.tag == CASH;
+                        if is_ours
+                            && row.currency != ALL_CURRENCIES
+                            && let Some(free) = decimal_from_text(&row.value)
+                        {
+                            facts.push(AccountFact::Balance(Balance {
+                                currency: row.currency,
+                                free,
+                                locked: Decimal::ZERO,
+                            }));
+                        }
+                    }
+                    SubscriptionItem::Data(AccountSummaryResult::End) => return Ok(()),
+                    SubscriptionItem::Notice(_) => {}
+                }
+            }
+            Err(Error::UnexpectedEndOfStream)
+        };
+        let done = tokio::time::timeout(self.answer_within(), rows).await;
+        done.unwrap_or(Err(Error::Timeout))
+            .map_err(|e| unavailable(&e))?;
+        Ok(facts)
+    }
+
     async fn next_order_id(&mut self) -> Result<i32, BrokerError> {
         peek_order_id(&self.client)
             .await
@@ -362,7 +476,7 @@ impl Broker for Gateway {
                     Some(Err(_)) | None => self.renew_updates().await,
                 },
                 Some(notice) = self.notices.next() => self.notice(notice).await,
-                () = tokio::time::sleep(LOOK) => self.look(),
+                _ = self.look.tick() => self.look(),
             }
         }
     }

@@ -12,6 +12,7 @@ mod broker;
 pub mod frame;
 #[cfg(feature = "ib")]
 mod gateway;
+mod listing;
 pub mod proto;
 
 pub(crate) use account::decimal;
@@ -21,6 +22,7 @@ pub use broker::{
 };
 #[cfg(feature = "ib")]
 pub use gateway::Gateway;
+pub use listing::{Details, broker_symbol, list};
 
 /// Where gateways listen on this machine.
 pub const PORTS: [(&str, u16); 4] = [

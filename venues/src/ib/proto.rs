@@ -245,6 +245,62 @@ pub struct ExecutionRequest {
     pub execution_filter: Option<ExecutionFilter>,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub struct ContractDataRequest {
+    #[prost(int32, optional, tag = "1")]
+    pub req_id: Option<i32>,
+    #[prost(message, optional, tag = "2")]
+    pub contract: Option<Contract>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContractDetails {
+    #[prost(string, optional, tag = "2")]
+    pub min_tick: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContractData {
+    #[prost(int32, optional, tag = "1")]
+    pub req_id: Option<i32>,
+    #[prost(message, optional, tag = "2")]
+    pub contract: Option<Contract>,
+    #[prost(message, optional, tag = "3")]
+    pub contract_details: Option<ContractDetails>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AccountSummaryRequest {
+    #[prost(int32, optional, tag = "1")]
+    pub req_id: Option<i32>,
+    #[prost(string, optional, tag = "2")]
+    pub group: Option<String>,
+    /// Separated by commas.
+    #[prost(string, optional, tag = "3")]
+    pub tags: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AccountSummary {
+    #[prost(int32, optional, tag = "1")]
+    pub req_id: Option<i32>,
+    #[prost(string, optional, tag = "2")]
+    pub account: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    pub tag: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub value: Option<String>,
+    #[prost(string, optional, tag = "5")]
+    pub currency: Option<String>,
+}
+
+/// Which request is meant, and nothing else: what ends an answer, or takes a request back.
+#[derive(Clone, PartialEq, Message)]
+pub struct RequestId {
+    #[prost(int32, optional, tag = "1")]
+    pub req_id: Option<i32>,
+}
+
 /// A message without fields: what only asks, or only ends a list.
 #[derive(Clone, PartialEq, Message)]
 pub struct Empty {}

@@ -2,10 +2,12 @@
 use super::book::{Place, Placed, Stage, clock};
 use crate::exchange::{Truth, VenueFill, VenueOrder};
 use crate::ib::frame::Reply;
-use crate::ib::proto;
+use crate::ib::{broker_symbol, proto};
 use onetape_engine::event::Liquidity;
 use onetape_engine::number::Qty;
 use onetape_engine::order::{OrderState, Side};
+use onetape_engine::time::Nanos;
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 /// Added to the exchange's number of an order: the broker's number of it.
@@ -173,6 +175,63 @@ pub(super) fn commission(truth: &Truth, fill: &VenueFill) -> Option<Reply> {
         commission: fill.fee.to_decimal().ok()?.to_f64(),
         currency: Some(instrument.definition.quote.clone()),
     }))
+}
+
+/// What a stock is; error 200 where there is none.
+pub(super) fn contract(
+    truth: &Truth,
+    request: &proto::ContractDataRequest,
+    now: Nanos,
+) -> Vec<Reply> {
+    let id = request.req_id;
+    let wanted = request.contract.clone().unwrap_or_default();
+    let symbol = wanted.symbol.unwrap_or_default();
+    let found = truth
+        .instruments(super::VENUE)
+        .find(|instrument| broker_symbol(&instrument.definition.symbol) == symbol);
+    let Some(instrument) = found else {
+        let words = "No security definition has been found for the request";
+        return vec![error(id.unwrap_or(-1), 200, words, now.0 / 1_000_000)];
+    };
+    let tick = instrument.rules_at(now).map(|rules| {
+        let tick = instrument.decimals().price_decimal(rules.tick_size);
+        tick.normalize().to_string()
+    });
+    let data = Reply::ContractData(proto::ContractData {
+        req_id: id,
+        contract: Some(proto::Contract {
+            symbol: Some(symbol),
+            sec_type: Some("STK".to_owned()),
+            exchange: Some("SMART".to_owned()),
+            primary_exch: Some("NASDAQ".to_owned()),
+            currency: Some(instrument.definition.quote.clone()),
+            ..proto::Contract::default()
+        }),
+        contract_details: Some(proto::ContractDetails { min_tick: tick }),
+    });
+    let end = Reply::ContractDataEnd(proto::RequestId { req_id: id });
+    vec![data, end]
+}
+
+/// Cash by currency.
+pub(super) fn cash(
+    truth: &Truth,
+    request: &proto::AccountSummaryRequest,
+    account: &str,
+) -> Vec<Reply> {
+    let id = request.req_id;
+    let row = |(currency, all, _): (String, Decimal, Decimal)| {
+        Reply::AccountSummary(proto::AccountSummary {
+            req_id: id,
+            account: Some(account.to_owned()),
+            tag: Some("CashBalance".to_owned()),
+            value: Some(all.normalize().to_string()),
+            currency: Some(currency),
+        })
+    };
+    let rows = truth.cash(super::VENUE).into_iter().map(row);
+    let end = Reply::AccountSummaryEnd(proto::RequestId { req_id: id });
+    rows.chain([end]).collect()
 }
 
 pub(super) fn positions(truth: &Truth, account: &str) -> Vec<Reply> {

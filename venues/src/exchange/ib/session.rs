@@ -130,7 +130,24 @@ impl Session {
                     .with(|truth| reply::positions(truth, account));
                 self.all(&replies).await
             }
-            Request::CancelPositions(_) | Request::StartApi(_) | Request::Other(_) => Ok(()),
+            Request::ContractData(request) => {
+                let now = gateway.exchange.now();
+                let replies = gateway
+                    .exchange
+                    .with(|truth| reply::contract(truth, &request, now));
+                self.all(&replies).await
+            }
+            Request::AccountSummary(request) => {
+                let account = &gateway.keys.account;
+                let replies = gateway
+                    .exchange
+                    .with(|truth| reply::cash(truth, &request, account));
+                self.all(&replies).await
+            }
+            Request::CancelPositions(_)
+            | Request::CancelAccountSummary(_)
+            | Request::StartApi(_)
+            | Request::Other(_) => Ok(()),
         }
     }
 

@@ -1,0 +1,266 @@
+//! What an order path sends and asks, whatever carries it: requests over HTTP, or a broker's own connection.
+use crate::budget::Budget;
+use crate::http_client::{Answer, HttpClient};
+use crate::inputs::Inputs;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use onetape_engine::id::{InstrumentId, OrderId};
+use onetape_engine::number::{Price, Qty};
+use onetape_engine::order::{OrderType, Side, TimeInForce};
+use onetape_engine::time::Nanos;
+use onetape_venues::gateway::{
+    AccountFact, CancelAnswer, KnownOrder, NewOrder, OrderWire, PlaceAnswer, Query, Refusal,
+    Response,
+};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Pages of one query at the most.
+const PAGES_MAX: usize = 1_000;
+
+/// Something that goes out once its answer is waited for. Dropped before, it was never sent.
+pub struct Sending<T> {
+    /// What it takes of the venue's allowance.
+    pub weight: u32,
+    /// What comes of it.
+    pub answer: LocalBoxFuture<'static, T>,
+}
+
+/// What a look-up came out as.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Facts about the order.
+    pub facts: Vec<AccountFact>,
+    /// False where the venue has proved that it never had the order; `None` where the look-up failed.
+    pub known: Option<bool>,
+}
+
+/// A venue's order interface, with what carries it.
+pub trait Transport {
+    /// Places an order.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the venue has no such order; nothing is sent.
+    fn place(&mut self, order: &NewOrder<'_>, now: Nanos) -> Result<Sending<PlaceAnswer>, Refusal>;
+
+    /// Cancels an order.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the order can't be named to the venue yet.
+    fn cancel(
+        &mut self,
+        order: &KnownOrder<'_>,
+        now: Nanos,
+    ) -> Result<Sending<CancelAnswer>, Refusal>;
+
+    /// Finds out what became of an order.
+    fn look_up(&mut self, order: &KnownOrder<'_>, now: Nanos) -> Sending<Found>;
+
+    /// Asks about the account, all pages, within the allowance; an error's text says what was asked and what came.
+    fn ask(&mut self, query: Query) -> LocalBoxFuture<'static, Result<Vec<AccountFact>, String>>;
+
+    /// A sign of life that keeps our orders alive, whether the venue took it, and how often it is due in ms; none where the
+    /// venue has no such thing.
+    fn keep_alive(&mut self, now: Nanos) -> Option<(LocalBoxFuture<'static, bool>, u64)> {
+        let _ = now;
+        None
+    }
+}
+
+/// An order that outlives the tracker's hold on it while its answer is under way.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    order: OrderId,
+    client_id: String,
+    venue_id: Option<String>,
+    instrument: InstrumentId,
+    side: Side,
+    order_type: OrderType,
+    time_in_force: TimeInForce,
+    price: Price,
+    worst_price: Price,
+    qty: Qty,
+    decided_at: Nanos,
+}
+
+impl Kept {
+    /// A copy.
+    pub fn new(order: &NewOrder<'_>, venue_id: Option<&str>) -> Self {
+        Self {
+            order: order.order,
+            client_id: order.client_id.to_owned(),
+            venue_id: venue_id.map(str::to_owned),
+            instrument: order.instrument,
+            side: order.side,
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            price: order.price,
+            worst_price: order.worst_price,
+            qty: order.qty,
+            decided_at: order.decided_at,
+        }
+    }
+
+    /// The order as codecs take it.
+    pub fn known(&self) -> KnownOrder<'_> {
+        let order = NewOrder {
+            order: self.order,
+            client_id: &self.client_id,
+            instrument: self.instrument,
+            side: self.side,
+            order_type: self.order_type,
+            time_in_force: self.time_in_force,
+            price: self.price,
+            worst_price: self.worst_price,
+            qty: self.qty,
+            decided_at: self.decided_at,
+        };
+        KnownOrder {
+            order,
+            venue_id: self.venue_id.as_deref(),
+        }
+    }
+}
+
+/// A venue over HTTP.
+pub struct HttpTransport {
+    wire: Rc<RefCell<Box<dyn OrderWire>>>,
+    http: HttpClient,
+    budget: Rc<RefCell<Budget>>,
+    inputs: Inputs,
+}
+
+impl HttpTransport {
+    /// Of a codec; the allowance is shared with whoever sends.
+    pub fn new(
+        wire: Box<dyn OrderWire>,
+        http: HttpClient,
+        budget: Rc<RefCell<Budget>>,
+        inputs: Inputs,
+    ) -> Self {
+        Self {
+            wire: Rc::new(RefCell::new(wire)),
+            http,
+            budget,
+            inputs,
+        }
+    }
+}
+
+impl Transport for HttpTransport {
+    fn place(&mut self, order: &NewOrder<'_>, now: Nanos) -> Result<Sending<PlaceAnswer>, Refusal> {
+        let request = self.wire.borrow_mut().place(order, now)?;
+        let weight = request.weight;
+        let (wire, http, kept) = (self.wire.clone(), self.http.clone(), Kept::new(order, None));
+        let answer = async move {
+            let answer = http.send(request).await;
+            let response = answer.as_ref().map(Answer::response);
+            wire.borrow_mut()
+                .placed(&kept.known().order, response.as_ref())
+        };
+        Ok(Sending {
+            weight,
+            answer: answer.boxed_local(),
+        })
+    }
+
+    fn cancel(
+        &mut self,
+        order: &KnownOrder<'_>,
+        now: Nanos,
+    ) -> Result<Sending<CancelAnswer>, Refusal> {
+        let request = self.wire.borrow_mut().cancel(order, now)?;
+        let weight = request.weight;
+        let kept = Kept::new(&order.order, order.venue_id);
+        let (wire, http) = (self.wire.clone(), self.http.clone());
+        let answer = async move {
+            let answer = http.send(request).await;
+            let response = answer.as_ref().map(Answer::response);
+            wire.borrow_mut()
+                .cancelled(&kept.known(), response.as_ref())
+        };
+        Ok(Sending {
+            weight,
+            answer: answer.boxed_local(),
+        })
+    }
+
+    fn look_up(&mut self, order: &KnownOrder<'_>, now: Nanos) -> Sending<Found> {
+        let requests = self.wire.borrow_mut().lookup(order, now);
+        let weight = requests.iter().map(|request| request.weight).sum();
+        let kept = Kept::new(&order.order, order.venue_id);
+        let (wire, http) = (self.wire.clone(), self.http.clone());
+        let answer = async move {
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                match http.send(request).await {
+                    Some(answer) => answers.push(answer),
+                    None => return Found::default(),
+                }
+            }
+            let responses: Vec<Response<'_>> = answers.iter().map(Answer::response).collect();
+            let (mut wire, mut facts) = (wire.borrow_mut(), Vec::new());
+            let read = wire.looked_up(&kept.known(), &responses, &mut facts);
+            let order = kept.order.0;
+            let failed =
+                |error| tracing::warn!(venue = wire.venue(), order, %error, "look-up failed");
+            let known = read.map_err(failed).ok();
+            Found { facts, known }
+        };
+        Sending {
+            weight,
+            answer: answer.boxed_local(),
+        }
+    }
+
+    fn ask(&mut self, query: Query) -> LocalBoxFuture<'static, Result<Vec<AccountFact>, String>> {
+        let (wire, http, budget) = (self.wire.clone(), self.http.clone(), self.budget.clone());
+        let inputs = self.inputs.clone();
+        let answer = async move {
+            let mut facts = Vec::new();
+            let mut cursor: Option<String> = None;
+            for _ in 0..PAGES_MAX {
+                let request = wire
+                    .borrow_mut()
+                    .ask(&query, cursor.as_deref(), inputs.now());
+                loop {
+                    let taken =
+                        budget
+                            .borrow_mut()
+                            .take(request.bucket, request.weight, Instant::now());
+                    match taken {
+                        Ok(()) => break,
+                        Err(wait) => tokio::time::sleep(wait).await,
+                    }
+                }
+                let named = format!("{request:?}");
+                let answer = http
+                    .send(request)
+                    .await
+                    .ok_or_else(|| format!("{named}: no answer"))?;
+                let next = wire
+                    .borrow_mut()
+                    .answer(&query, &answer.response(), &mut facts);
+                match next.map_err(|e| format!("{named}: {e}"))? {
+                    Some(next) if cursor.as_deref() != Some(next.as_str()) => cursor = Some(next),
+                    _ => return Ok(facts),
+                }
+            }
+            Err(format!("{query:?}: more than {PAGES_MAX} pages"))
+        };
+        answer.boxed_local()
+    }
+
+    fn keep_alive(&mut self, now: Nanos) -> Option<(LocalBoxFuture<'static, bool>, u64)> {
+        let (request, every_ms) = self.wire.borrow_mut().keep_alive(now)?;
+        let (wire, http) = (self.wire.clone(), self.http.clone());
+        let answer = async move {
+            let answer = http.send(request).await;
+            let response = answer.as_ref().map(Answer::response);
+            wire.borrow_mut().kept_alive(response.as_ref());
+            response.is_some_and(|response| response.status < 400)
+        };
+        Some((answer.boxed_local(), every_ms))
+    }
+}
