@@ -12,7 +12,7 @@ use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
 use crate::replica::{Replica, Window};
 use crate::venues::{self, Venue};
-use onetape_backtest::{JournalSink, recover};
+use onetape_backtest::{JournalSink, recover, unmatched};
 use onetape_engine::event::{
     Event, InstrumentDefined, OperatorAction, OperatorCommand, SessionStart,
 };
@@ -126,6 +126,16 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             source,
         })?;
     runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    // The tape now has every instrument that it will have: a name that is none of them would hold for nothing.
+    if let Some(line) = unmatched(&session(options), sequencer.market())
+        .into_iter()
+        .next()
+        && !options.record_only
+    {
+        return Err(DaemonError::Config(format!(
+            "{line}: correct the configuration and name a new directory"
+        )));
+    }
     let started = OperatorCommand {
         action: OperatorAction::Start,
         note: "the daemon begins".to_owned(),
