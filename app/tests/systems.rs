@@ -174,7 +174,7 @@ fn a_denied_stop_order_is_explained_as_one() {
     for question in [["--seq", &sequence], ["--order", &sequence]] {
         let why = json(&["why", arg(&run), question[0], question[1]]);
         let wanted = &why["wanted"][0];
-        assert_eq!(wanted["order"], "buy 100 ib:HOOD stop 52");
+        assert_eq!(wanted["order"], "buy 100 ib:HOOD stop 52.00");
         let gates = wanted["gates"].as_array().unwrap();
         let stopping: Vec<&Value> = gates
             .iter()
