@@ -144,8 +144,8 @@ impl Rig {
         .unwrap();
     }
 
-    fn daemon(&self) -> Process {
-        let child = onetape(&[
+    fn command(&self) -> Command {
+        let mut command = onetape(&[
             "run",
             "--journal",
             arg(&self.at("journal")),
@@ -153,13 +153,16 @@ impl Rig {
             arg(&self.at("run.toml")),
             "--clock",
             &self.clock,
-        ])
-        .env("XDG_STATE_HOME", self.at("state"))
-        .env("RUST_LOG", "error")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-        Process(child)
+        ]);
+        command
+            .env("XDG_STATE_HOME", self.at("state"))
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::null());
+        command
+    }
+
+    fn daemon(&self) -> Process {
+        Process(self.command().spawn().unwrap())
     }
 
     fn status(&self) -> Option<Value> {
@@ -356,6 +359,21 @@ fn a_day_on_the_wire_ends_with_the_venues_own_truth() {
     assert!(truth["fills"].as_u64().unwrap() > 0);
     assert_eq!(truth["open_orders"], 0, "{truth}");
     holds_the_truth(&journal, &truth);
+}
+
+/// A limit that holds for nothing is no limit.
+#[test]
+fn a_limit_for_a_venue_that_lists_nothing_keeps_the_daemon_from_starting() {
+    let rig = Rig::new("5", "1", "");
+    let limit = "[risk.venues.binnance]\nmax_position = \"1\"\n";
+    rig.configure(&format!("{limit}{}", market_makers()));
+    let output = rig.command().arg("--json").output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{complaint}");
+    assert!(
+        complaint.contains("risk.venues names 'binnance', and the tape has no such venue"),
+        "{complaint}"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod common;
 use common::{arg, demo_config, fails, generate, json, ok, run};
+use std::path::Path;
 
 #[test]
 fn help_and_completions_answer() {
@@ -90,6 +91,91 @@ fn a_wrong_configuration_names_file_line_column_and_the_likely_word() {
     );
     assert!(useless.contains("below slow"), "{useless}");
     assert!(fails(&["backtest", arg(&day), "--strategy", "ema_cros"], 3).contains("ema_cross"));
+}
+
+/// One of each kind through the binary; every way to be wrong is `backtest/tests/import_facts.rs`.
+#[test]
+fn a_bad_fact_of_each_kind_is_named_before_anything_is_written() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    for (fixture, from, to, named) in [
+        (
+            "pairs-day",
+            "confidence_pct = 100",
+            "confidence_pct = 101",
+            "field 'pair_approved.confidence_pct' is '101': must be from 1 to 100",
+        ),
+        (
+            "pairs-day",
+            "rate = \"0.07\"",
+            "rate = \"-0.07\"",
+            "a rate is negative",
+        ),
+        (
+            "leaders-day",
+            "typical_usd = 80",
+            "typical_usd = 0",
+            "field 'leader_listed.typical_usd' is '0': must be more than zero: his trades are measured against it",
+        ),
+        (
+            "weather-day",
+            "high_f = 85\n",
+            "high_f = 850\n",
+            "field 'forecast.high_f' is '850': must be from -150",
+        ),
+        (
+            "intents-day",
+            "close = 16:00:00",
+            "close = 09:00:00",
+            "field 'close' is '09:00:00': must be after open",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(fixtures.join(fixture).join("facts.toml")).unwrap();
+        assert!(text.contains(from), "{fixture}: {from}");
+        let (facts, day) = (dir.path().join("facts.toml"), dir.path().join("day"));
+        std::fs::write(&facts, text.replacen(from, to, 1)).unwrap();
+        // Drawn in a box, a message is broken into lines.
+        let complaint = fails(
+            &["import", "--json", "--journal", arg(&day), arg(&facts)],
+            4,
+        );
+        assert!(
+            complaint.contains("facts.toml line ") && complaint.contains(named),
+            "{complaint}\n  expected: {named}"
+        );
+        assert!(!day.exists(), "{named}");
+    }
+}
+
+/// The sample of the requirements starts, and is told of; a limit for a venue that no tape has is told of, too.
+#[test]
+fn what_is_likely_not_meant_is_said_and_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let day = generate(dir.path(), 1, 100, "quotes");
+    let file = dir.path().join("my.toml");
+    let text = "[risk.venues.generatd]\nmax_position = 1\n[risk.instruments.\"generated:WALKK\"]\nmax_position = 1\n\
+                [modes]\ngeneratd = \"paper\"\n[[strategy]]\nname = \"cross_exchange\"\n";
+    std::fs::write(&file, text).unwrap();
+    let output = run(&["backtest", arg(&day), "--config", arg(&file)]);
+    let (said, warned) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{warned}");
+    assert!(
+        warned.contains(
+            "my.toml:7:1: strategy 'cross_exchange': max_day_loss_usdt should be at least"
+        ) && warned.contains("found 500 and 1000"),
+        "{warned}"
+    );
+    for line in [
+        "warning: risk.venues names 'generatd', and the tape has no such venue, so it holds for nothing; it has generated",
+        "warning: risk.instruments names 'generated:WALKK', and the tape has no such instrument",
+        "warning: modes names 'generatd', and the tape has no such venue",
+        "warning: strategy 'cross_exchange' names upbit:KRW-BTC, which the tape does not have",
+    ] {
+        assert!(said.contains(line), "{said}\n  expected: {line}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod matching;
 pub mod recover;
 mod replay;
 mod summary;
+mod unmatched;
 mod verify;
 pub mod why;
 
@@ -17,4 +18,5 @@ pub use error::Error;
 pub use journal_sink::JournalSink;
 pub use replay::{BacktestOptions, Progress, backtest};
 pub use summary::{GateCount, PaperVenue, PositionResult, StrategyResult, Summary};
+pub use unmatched::unmatched;
 pub use verify::{Difference, FieldDifference, Followed, Follower, Verification, verify};

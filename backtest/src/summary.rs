@@ -1,8 +1,9 @@
 //! What a run came to: exact figures, from the core's own numbers.
 use crate::error::Error;
+use crate::unmatched::unmatched;
 use onetape_engine::number::Money;
 use onetape_engine::sequencer::{Sequencer, Sink};
-use onetape_engine::session::{PaperVenueConfig, StrategyConfig};
+use onetape_engine::session::PaperVenueConfig;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ pub struct Summary {
     pub positions: Vec<PositionResult>,
     /// Strategies' figures of their own: strategy, name with unit, value.
     pub figures: Vec<(String, &'static str, Decimal)>,
-    /// What a reader should know, such as a strategy whose instrument the tape does not have.
+    /// What a reader should know: names of the configuration that the tape does not have.
     pub warnings: Vec<String>,
     /// How the paper venue behaved, for each venue on the tape.
     pub paper: Vec<PaperVenue>,
@@ -183,30 +184,12 @@ impl Summary {
                 result.fees.negated(),
             )?;
         }
-        let names: Vec<&str> = market
-            .instruments()
-            .iter()
-            .map(|i| i.name.as_str())
-            .collect();
-        let warn = |strategy: &StrategyConfig| {
-            let wanted = strategy
-                .params
-                .instruments()
-                .into_iter()
-                .find(|wanted| !names.contains(wanted))?;
-            let known = names.join(", ");
-            Some(format!(
-                "strategy '{}' names {wanted}, which the tape does not have; it has {known}",
-                strategy.id
-            ))
-        };
         let named = desk.strategy_ids().zip(&desk.config().strategies);
         let figures = named.flat_map(|(id, strategy)| {
             let of = move |(name, value)| (strategy.id.clone(), name, value);
             desk.figures(id).into_iter().map(of)
         });
         let figures = figures.collect();
-        let warnings = desk.config().strategies.iter().filter_map(warn).collect();
         let venues: BTreeSet<&str> = market
             .instruments()
             .iter()
@@ -215,7 +198,7 @@ impl Summary {
         let stats = desk.stats();
         Ok(Self {
             figures,
-            warnings,
+            warnings: unmatched(desk.config(), market),
             frames: sequencer.next_sequence().0 - 1,
             inputs: stats.inputs,
             last_stamp_ns: sequencer.last_stamp().0,

@@ -110,16 +110,31 @@ pub fn why(journal: &Path, question: &Question) -> Result<Answer, Error> {
     let (mut reader, mut sequencer) = (base.reader, base.sequencer);
     let instrument = found.instrument;
     let last = found.asked_at.last().copied().unwrap_or(found.sequence);
+    let mut asked = Vec::new();
     while sequencer.next_sequence().0 <= last
         && let Some(frame) = reader.next()?
     {
         sequencer.fold(&frame).map_err(|e| Error::at(journal, e))?;
         if found.asked_at.binary_search(&frame.sequence).is_ok() {
-            explain(&sequencer, &frame, &found.strategy, instrument, &mut answer)
-                .map_err(|why| no_answer(journal, &why))?;
+            asked.extend(
+                explain(&sequencer, &frame, &found.strategy, instrument, &mut answer)
+                    .map_err(|why| no_answer(journal, &why))?,
+            );
         }
     }
-    if let Some((at, proposal, strategy)) = found.proposal {
+    if let Some((at, recorded, strategy)) = found.proposal {
+        // What it hedges, its alternatives and, of a denied one, its type stand in the strategy's wish alone.
+        let is_same = |p: &&Proposal| {
+            (p.instrument, p.side, p.price, p.qty, p.tag)
+                == (
+                    recorded.instrument,
+                    recorded.side,
+                    recorded.price,
+                    recorded.qty,
+                    recorded.tag,
+                )
+        };
+        let proposal = asked.iter().rfind(is_same).copied().unwrap_or(recorded);
         // The gates saw what the step had done before this order.
         while sequencer.next_sequence().0 < found.sequence {
             let Some(frame) = reader.next()? else { break };
@@ -321,18 +336,18 @@ fn decode<'a>(journal: &Path, frame: &Frame<'a>) -> Result<Event<'a>, Error> {
         .map_err(|e| Error::decode(journal, frame.sequence, &e))
 }
 
-/// Asks the strategies on a frame that was folded just now.
+/// Asks the strategies on a frame that was folded just now. Returns the orders that they want.
 fn explain(
     sequencer: &Sequencer<NullSink>,
     frame: &Frame<'_>,
     strategy: &Option<StrategyId>,
     instrument: Option<InstrumentId>,
     answer: &mut Answer,
-) -> Result<(), String> {
+) -> Result<Vec<Proposal>, String> {
     let event = Event::decode(frame.tag.kind(), frame.payload).map_err(|e| e.to_string())?;
     let (desk, market) = (sequencer.desk(), sequencer.market());
     let (sequence, now) = (Sequence(frame.sequence), Nanos(frame.timestamp_ns));
-    let mut considered = Vec::new();
+    let (mut considered, mut proposals) = (Vec::new(), Vec::new());
     let all: Vec<StrategyId> = match strategy {
         Some(one) => vec![*one],
         None => desk.strategy_ids().collect(),
@@ -364,12 +379,13 @@ fn explain(
         considered.extend(candidates);
         for proposal in explained.proposals {
             wanted(sequencer, now, id, &proposal, answer)?;
+            proposals.push(proposal);
         }
     }
     if !considered.is_empty() {
         answer.candidates = considered;
     }
-    Ok(())
+    Ok(proposals)
 }
 
 fn wanted(

@@ -296,7 +296,15 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
         ),
         (
             changed("value_usd = \"10000\"", "value_usd = \"-1\""),
-            "'leader_portfolio.value_usd' is '-1': must not be negative",
+            "'leader_portfolio.value_usd' is '-1': must be more than zero",
+        ),
+        (
+            changed("value_usd = \"10000\"", "value_usd = 0"),
+            "'leader_portfolio.value_usd' is '0': must be more than zero: his trades are shares of it",
+        ),
+        (
+            format!("{base}{WALLET}").replace("typical_usd = 80", "typical_usd = 0"),
+            "'leader_listed.typical_usd' is '0': must be more than zero: his trades are measured against it",
         ),
         (
             changed("rate = \"0.07\"", "rate = \"seven\""),
@@ -418,6 +426,18 @@ fn a_bad_fact_is_named_with_file_line_field_value_and_rule_and_nothing_is_writte
         (
             changed("open = 09:30:00", "open = 17:30:00"),
             "must be after open",
+        ),
+        (
+            changed("\nclose = 16:00:00\n", "\n"),
+            "'close' is '': the field is missing",
+        ),
+        (
+            changed("holidays = []", "holidays = [2026-03-09, 2026-03-09]"),
+            "'holidays' is '2026-03-09': named twice",
+        ),
+        (
+            changed("to = 2026-03-09", "to = 2026-03-05"),
+            "'to' is '2026-03-05': must be from `from`",
         ),
         (
             format!("{base}\n[calendar.XNYS]\nzone = \"America/New_York\"\n"),

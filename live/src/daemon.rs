@@ -15,7 +15,7 @@ use crate::replica::{Replica, Window};
 use crate::transport::{HttpTransport, Transport};
 use crate::venues::{self, Venue};
 use crate::verifier::Verifier;
-use onetape_backtest::{JournalSink, recover};
+use onetape_backtest::{JournalSink, recover, unmatched};
 use onetape_engine::event::{
     Event, InstrumentDefined, Kind, OperatorAction, OperatorCommand, SessionStart,
 };
@@ -138,6 +138,16 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             source,
         })?;
     let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    // The tape now has every instrument that it will have: a name that is none of them would hold for nothing.
+    if let Some(line) = unmatched(&session(options), sequencer.market())
+        .into_iter()
+        .next()
+        && !options.record_only
+    {
+        return Err(DaemonError::Config(format!(
+            "{line}: correct the configuration and start again; a strategy's own parameters need a new directory"
+        )));
+    }
     let started = OperatorCommand {
         action: OperatorAction::Start,
         note: "the daemon begins".to_owned(),

@@ -84,20 +84,20 @@ impl Event<'_> {
                     "must not be more than sample_trades",
                 )?;
                 require(
-                    !leader.typical_usd.is_sign_negative(),
+                    leader.typical_usd > Decimal::ZERO,
                     "typical_usd",
                     leader.typical_usd,
-                    "must not be negative",
+                    "must be more than zero: his trades are measured against it",
                 )
             }
             Event::LeaderTrade(trade) => check_leader_trade(trade),
             Event::LeaderPortfolio(portfolio) => {
                 wallet(&portfolio.wallet)?;
                 require(
-                    !portfolio.value_usd.is_sign_negative(),
+                    portfolio.value_usd > Decimal::ZERO,
                     "value_usd",
                     portfolio.value_usd,
-                    "must not be negative",
+                    "must be more than zero: his trades are shares of it",
                 )?;
                 for (place, holding) in portfolio.holdings.iter().enumerate() {
                     let again = portfolio.holdings[..place]

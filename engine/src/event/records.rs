@@ -73,6 +73,8 @@ pub enum Alarm {
     Unprotected,
     /// Too many losses in a row.
     LossStreak,
+    /// A day lost so much that what is open is closed.
+    EmergencyLoss,
 }
 
 /// Somebody should look.

@@ -101,6 +101,18 @@ impl<'a> View<'a> {
         Ok(gain)
     }
 
+    /// Whether a position is the strategy's own.
+    pub fn is_own(&self, position: &Position) -> bool {
+        position.strategy == self.strategy
+    }
+
+    /// Whether a strategy of the session is an instance of the same kind as this one, or itself.
+    pub fn is_same_kind(&self, other: StrategyId) -> bool {
+        let strategies = &self.desk.config().strategies;
+        let kind = |id: StrategyId| strategies.get(id.index()).map(|s| s.params.name());
+        kind(other) == kind(self.strategy)
+    }
+
     /// Every position that any strategy ever had.
     pub fn everybodys_positions(&self) -> impl Iterator<Item = &'a Position> + use<'a> {
         self.desk.ledger().positions().iter()

@@ -64,20 +64,24 @@ fn defined(
 }
 
 fn config(params: Value) -> SessionConfig {
+    SessionConfig {
+        state_hash_every: 64,
+        strategies: vec![instance("cross", params)],
+        ..SessionConfig::default()
+    }
+}
+
+fn instance(id: &str, params: Value) -> StrategyConfig {
     // A long mean: one deviating second among many moves it by next to nothing.
     let mut with = json!({"warm_up_s": 60, "mean_s": 100_000});
     for (name, value) in params.as_object().unwrap() {
         with[name] = value.clone();
     }
-    SessionConfig {
-        state_hash_every: 64,
-        strategies: vec![StrategyConfig {
-            id: "cross".into(),
-            params: StrategyParams::read("cross_exchange", with)
-                .unwrap()
-                .unwrap(),
-        }],
-        ..SessionConfig::default()
+    StrategyConfig {
+        id: id.into(),
+        params: StrategyParams::read("cross_exchange", with)
+            .unwrap()
+            .unwrap(),
     }
 }
 
@@ -96,14 +100,22 @@ struct Day {
 impl Day {
     /// Defined, ruled, with fees (Upbit 5 bps, Binance 10 bps), no premium for two minutes.
     fn new(params: Value) -> Self {
-        let mut day = Self::without_fees(params);
+        Self::of(config(params))
+    }
+
+    fn of(config: SessionConfig) -> Self {
+        let mut day = Self::defined(config);
         day.fees([500, 1_000]);
         day.tick_for(PARITY, 120 * SECOND);
         day
     }
 
     fn without_fees(params: Value) -> Self {
-        let mut rig = Rig::bare(config(params));
+        Self::defined(config(params))
+    }
+
+    fn defined(config: SessionConfig) -> Self {
+        let mut rig = Rig::bare(config);
         for event in [
             defined(UPBIT, "upbit", "KRW-BTC", "BTC", "KRW", (0, 8)),
             defined(BINANCE, "binance", "BTCUSDT", "BTC", "USDT", (2, 5)),
@@ -822,6 +834,119 @@ fn what_everybody_holds_bounds_a_trade() {
     day.tick_for(DEAR, SECOND);
     assert_eq!(day.gate(SELL).as_deref(), Some("total_exposure_room"));
     assert!(day.orders().is_empty());
+}
+
+/// The first instance holds .00999 coin short at 141,010,000 / 1400 and long at 99,999: 1006.207071... and 998.99001 dollars,
+/// together 2005.1970...; the second one comes later.
+fn second_instance(params: Value) -> Day {
+    let mut second = json!({"warm_up_s": 125});
+    for (name, value) in params.as_object().unwrap() {
+        second[name] = value.clone();
+    }
+    let mut both = config(json!({}));
+    both.strategies.push(instance("second", second));
+    let mut day = Day::of(both);
+    day.tick_for(DEAR, 8 * SECOND);
+    assert_eq!(
+        (day.position(UPBIT), day.position(BINANCE)),
+        (-999_000, 999)
+    );
+    day
+}
+
+/// Coin that the second instance sold on the won venue, and the last gate of its sale with value and limit.
+fn second_sale(day: &Day) -> (i64, Option<[String; 3]>) {
+    let position = day
+        .rig
+        .sequencer
+        .desk()
+        .ledger()
+        .position(StrategyId(1), InstrumentId(UPBIT));
+    let mut gates = day
+        .rig
+        .events()
+        .into_iter()
+        .filter_map(|(_, event)| match event {
+            Event::GateChanged(c) if c.strategy == StrategyId(1) && c.candidate == SELL => Some(
+                c.gate
+                    .map(|gate| [gate.to_string(), c.value.to_string(), c.limit.to_string()]),
+            ),
+            _ => None,
+        });
+    (position.map_or(0, |p| -p.qty.0), gates.next_back().unwrap())
+}
+
+#[test]
+fn what_all_instances_hold_and_have_open_bounds_a_trade() {
+    let free = json!({"max_coin_exposure_pct": 100});
+    assert_eq!(second_sale(&second_instance(free)).0, 999_000);
+    // 30 % of 10,000 for one coin: (3000 - 2005.1970...) / 2 = 497.40... a leg, at 100,001: .00497 coin.
+    assert_eq!(second_sale(&second_instance(json!({}))).0, 497_000);
+    let most = json!({"max_coins_exposure_usdt": 3_000, "max_coin_exposure_pct": 100});
+    assert_eq!(second_sale(&second_instance(most)).0, 497_000);
+    // (2500 - 2005.1970...) / 2 = 247.40... a leg: .00247 coin.
+    let share = json!({"max_coin_exposure_pct": 25});
+    assert_eq!(second_sale(&second_instance(share)).0, 247_000);
+    for (params, expected) in [
+        (
+            json!({"max_open_positions": 1}),
+            ["open_positions", "2", "1"],
+        ),
+        (
+            json!({"max_coins_exposure_usdt": 2_005}),
+            ["coins_exposure_room", "0", "0.00001"],
+        ),
+        (
+            json!({"max_coin_exposure_pct": 20}),
+            ["coin_exposure_room", "0", "0.00001"],
+        ),
+    ] {
+        let (sold, gate) = second_sale(&second_instance(params));
+        assert_eq!((sold, gate), (0, Some(expected.map(str::to_owned))));
+    }
+}
+
+/// Won: 1,408,590 - 704.295 - 1,413,684.9 - 706.84245 = -6506.03745, at 1400 -4.647169...; dollars: -.01998 - .99900999 -
+/// .99899001 = -2.01798. Together -6.665149607142857143, rounded down.
+#[test]
+fn a_lost_day_of_all_instances_ends_entries() {
+    let mut day = Day::new(json!({"max_day_loss_usdt": 6.6, "emergency_loss_usdt": 1_000}));
+    lose(&mut day);
+    day.tick_for(DEAR, 2 * SECOND);
+    let row = ("6.665149607142857143".to_owned(), "6.6".to_owned());
+    assert_eq!(day.gate_row(SELL, "day_loss_usdt"), row);
+    assert_eq!(
+        (day.report("closed").as_str(), day.position(UPBIT)),
+        ("1", 0)
+    );
+    let mut day = Day::new(json!({"max_day_loss_usdt": 6.7}));
+    lose(&mut day);
+    day.tick_for(DEAR, 2 * SECOND);
+    assert_eq!(day.position(UPBIT), -999_000);
+    assert_eq!(day.rig.warned()[1].0, "max_day_loss_usdt");
+}
+
+/// Open at the stop's prices: won 1,408,590 - 704.295 - 1,413,684.9 = -5799.195, at 1400 -4.142282...; dollars: 998.99001 -
+/// 999.00999 - .99900999 = -1.01898999. Together -5.161272...: above 5.1 it is closed though its own stop is far.
+#[test]
+fn an_emergency_closes_what_is_open() {
+    let worse = [(141_500_000, 141_510_000), PARITY[1], PARITY[2]];
+    for (most, closed) in [(5.1, true), (5.2, false)] {
+        let mut day = Day::new(json!({
+            "max_day_loss_usdt": 5, "emergency_loss_usdt": most, "stop_loss_bps": 1_000,
+        }));
+        day.tick_for(DEAR, 2 * SECOND);
+        assert_eq!(day.position(UPBIT), -999_000);
+        day.tick_for(worse, 3 * SECOND);
+        assert_eq!(day.position(UPBIT) == 0, closed, "{most}");
+        if closed {
+            assert_eq!(day.alarms(), [Alarm::EmergencyLoss]);
+            assert_eq!(day.report("last_exit"), "emergency_loss");
+            assert_eq!(day.position(BINANCE), 0);
+        } else {
+            assert!(day.alarms().is_empty());
+        }
+    }
 }
 
 /// Of three positions on the won venue all would be short: 100 % above 70 %. The other way two of three are.

@@ -104,7 +104,7 @@ fn markets(params: &str) -> Rig {
                 symbol: symbol.into(),
                 instrument_type: InstrumentType::Binary,
                 base: symbol.into(),
-                quote: "USD".into(),
+                quote: if id == K { "USD" } else { "USDC" }.into(),
                 decimals: Decimals { price: 4, qty: 2 },
             })),
         );
@@ -614,6 +614,51 @@ fn limits_that_are_nearly_used_up_are_warned_of_with_their_cluster() {
     );
     assert_eq!(rig.warned()[1].3, "110");
     assert!(opened("{}").warned().is_empty(), "far from every limit");
+}
+
+/// The pair of [`an_exit_at_the_stop_to_the_last_digit`] lost 13.4089 on both venues, and a loss of more than 10 did not stop its
+/// exit. 0.14 % of 10,000 are 14, of which 80 % are 11.20; the next day begins with nothing lost.
+#[test]
+fn a_lost_day_ends_entries_and_no_exit() {
+    let lost = |most: &str| {
+        let mut rig = opened(&format!(
+            r#"{{"max_day_loss_pct": "{most}", "cooldown_s": 0}}"#
+        ));
+        quote(&mut rig, NOON + 11 * S, NO, (47, 300), (55, 300));
+        quote(&mut rig, NOON + 12 * S, K, (40, 200), (49, 200));
+        rig.heartbeat(NOON + 20 * S);
+        assert_eq!((cash(&rig).as_str(), held(&rig)), ("-13.4089", [0, 0, 0]));
+        dislocated(&mut rig, NOON + 30 * S);
+        rig.heartbeat(NOON + 32 * S);
+        rig
+    };
+    let mut rig = lost("0.1");
+    assert_eq!(gate(&rig, 0).as_deref(), Some("day_loss_usd"));
+    let row = rig
+        .events()
+        .into_iter()
+        .rev()
+        .find_map(|(_, event)| match event {
+            Event::GateChanged(c) if c.candidate == 0 => {
+                Some((c.value.to_string(), c.limit.to_string()))
+            }
+            _ => None,
+        });
+    assert_eq!(row, Some(("13.4089".to_owned(), "10".to_owned())));
+    assert_eq!(held(&rig), [0, 0, 0]);
+    rig.heartbeat(NOON + DAY_NS / 2);
+    dislocated(&mut rig, NOON + DAY_NS / 2 + S);
+    rig.heartbeat(NOON + DAY_NS / 2 + 3 * S);
+    assert_eq!(held(&rig), [100, 0, 100], "another day");
+
+    let rig = lost("0.14");
+    assert_eq!(held(&rig), [100, 0, 100]);
+    let warned = rig.warned();
+    let warned = warned.last().unwrap();
+    assert_eq!(
+        (warned.0.as_str(), warned.2.as_str()),
+        ("max_day_loss_pct", "13.4089")
+    );
 }
 
 /// Two pairs where one is allowed: the one that was approved first trades.

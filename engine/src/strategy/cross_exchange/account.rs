@@ -19,6 +19,8 @@ const OVERFLOW: NumberError = NumberError::Overflow { what: "round trip" };
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitReason {
+    /// All instances together lost too much today.
+    EmergencyLoss,
     /// A venue is down.
     VenueUnhealthy,
     /// It lost too much before fees.

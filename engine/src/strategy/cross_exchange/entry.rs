@@ -308,8 +308,14 @@ impl State {
         }
         let rooms = inventory.rooms(route, units, limits, tops, [fees.upbit, fees.binance])?;
         // Both legs are positions.
-        let room = limits.max_total_exposure.sub(found.totals.exposure)?;
-        let total = units.coins(units.binance, tops.binance.ask.price, Money(room.0 / 2))?;
+        let left = |most: Money, used: Money| {
+            let room = most.sub(used)?;
+            units.coins(units.binance, tops.binance.ask.price, Money(room.0 / 2))
+        };
+        let totals = found.totals;
+        let total = left(limits.max_total_exposure, totals.exposure)?;
+        let coins_room = left(limits.max_coins_exposure, totals.coins_exposure)?;
+        let coin_room = left(limits.max_coin_exposure, totals.coin_exposure)?;
         let lot = common_lot(units, upbit.rules, binance.rules).ok_or(overflow)?;
         let coins = |coins: i128| Figure::new(coins, units.coin_decimals());
         for (name, room) in [
@@ -319,6 +325,8 @@ impl State {
             ("exposure_room", rooms.exposure),
             ("position_room", rooms.position),
             ("total_exposure_room", total),
+            ("coins_exposure_room", coins_room),
+            ("coin_exposure_room", coin_room),
         ] {
             if !gates.at_least(name, coins(room), coins(lot)) {
                 return Ok(None);
@@ -339,7 +347,7 @@ impl State {
             met_by(upbit.instrument, side),
             met_by(binance.instrument, side.opposite()),
             least,
-            rooms.least().min(total),
+            rooms.least().min(total).min(coins_room).min(coin_room),
         );
         let whole = walked.coins - walked.coins % lot;
         if !gates.at_least("depth", coins(whole), coins(lot)) || whole <= 0 {
@@ -382,7 +390,7 @@ impl State {
             return Ok(None);
         }
         let value = units.binance.notional(tops.binance.ask.price, b_qty)?;
-        let both = Money(value.0.saturating_mul(2)).add(found.totals.exposure)?;
+        let with = |used: Money| Money(value.0.saturating_mul(2)).add(used);
         let share = |part: i128, whole: i128| {
             let share = part.checked_mul(ONE)?.checked_div(whole.max(1))?;
             i64::try_from(share).ok().map(in_pct)
@@ -418,8 +426,25 @@ impl State {
             gates.uses(name, None, share, in_pct(most));
         }
         gates.uses("max_position_usdt", None, value, limits.max_position);
-        let most = limits.max_total_exposure;
-        gates.uses("max_total_exposure_usdt", None, both, most);
+        for (name, used, most) in [
+            (
+                "max_total_exposure_usdt",
+                totals.exposure,
+                limits.max_total_exposure,
+            ),
+            (
+                "max_coins_exposure_usdt",
+                totals.coins_exposure,
+                limits.max_coins_exposure,
+            ),
+            (
+                "max_coin_exposure_pct",
+                totals.coin_exposure,
+                limits.max_coin_exposure,
+            ),
+        ] {
+            gates.uses(name, None, with(used)?, most);
+        }
         let legs = [
             Leg {
                 instrument: bound.ids[UPBIT],

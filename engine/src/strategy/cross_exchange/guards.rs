@@ -8,15 +8,32 @@ use crate::desk::Position;
 use crate::number::Money;
 use crate::strategy::{Gates, View};
 
-/// All strategies' positions that are paid in won or dollars, in dollars.
+/// What some positions paid in won or dollars come to, in dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sum {
+    /// What they are worth, long or short.
+    exposure: Money,
+    /// What they lost since UTC midnight, open ones at the price that one would hit.
+    day_loss: Money,
+}
+
+/// Everybody's positions that are paid in won or dollars, in dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Totals {
-    /// What they are worth, long or short.
+    /// What all strategies' are worth, long or short.
     pub(super) exposure: Money,
     /// What they lost since UTC midnight.
     day_loss: Money,
     /// The same of the venue that lost more.
     venue_day_loss: Money,
+    /// What those of all instances of this strategy are worth.
+    pub(super) coins_exposure: Money,
+    /// Of it in this coin.
+    pub(super) coin_exposure: Money,
+    /// What all instances lost since UTC midnight.
+    coins_day_loss: Money,
+    /// Other instances with a position.
+    others_open: usize,
 }
 
 /// What a route's score is made of. Ratios are parts per billion.
@@ -101,6 +118,12 @@ impl State {
         let totals = totals?;
         for (gate, name, loss, most) in [
             (
+                "day_loss_usdt",
+                "max_day_loss_usdt",
+                totals.coins_day_loss,
+                limits.max_coins_day_loss,
+            ),
+            (
                 "venue_day_loss_usdt",
                 "max_venue_day_loss_usdt",
                 totals.venue_day_loss,
@@ -118,6 +141,11 @@ impl State {
             }
             gates.uses(name, None, loss, most);
         }
+        let (open, most) = (totals.others_open + 1, self.params.max_open_positions);
+        if !gates.at_most("open_positions", open, most) {
+            return None;
+        }
+        gates.uses("max_open_positions", None, open, most);
         Some(totals)
     }
 
@@ -142,38 +170,78 @@ impl State {
     }
 
     fn totals(&self, bound: &Bound, tops: &Tops, view: &View<'_>) -> Option<Totals> {
+        let venue = |id| view.market.instrument(id).ok().map(|i| i.venue);
+        let on = |slot: usize| {
+            let wanted = venue(bound.ids[slot]);
+            let lost = self.sum(bound, tops, view, &|p| venue(p.instrument) == wanted);
+            lost.map(|sum| sum.day_loss)
+        };
+        let all = self.sum(bound, tops, view, &|_| true)?;
+        let coins = self.all_coins(bound, tops, view)?;
+        let of_coin =
+            |p: &Position| view.is_same_kind(p.strategy) && bound.slot(p.instrument).is_some();
+        let coin = self.sum(bound, tops, view, &of_coin)?;
+        // A strategy's positions stand side by side.
+        let (mut others_open, mut last) = (0, None);
+        for position in view.everybodys_positions() {
+            let id = Some(position.strategy);
+            let counts = position.qty.0 != 0 && !view.is_own(position) && id != last;
+            if counts && view.is_same_kind(position.strategy) {
+                (others_open, last) = (others_open + 1, id);
+            }
+        }
+        Some(Totals {
+            exposure: all.exposure,
+            day_loss: all.day_loss,
+            venue_day_loss: on(UPBIT)?.max(on(BINANCE)?),
+            coins_exposure: coins.exposure,
+            coin_exposure: coin.exposure,
+            coins_day_loss: coins.day_loss,
+            others_open,
+        })
+    }
+
+    /// The positions of all instances of this strategy.
+    fn all_coins(&self, bound: &Bound, tops: &Tops, view: &View<'_>) -> Option<Sum> {
+        self.sum(bound, tops, view, &|p| view.is_same_kind(p.strategy))
+    }
+
+    /// What all instances lost since UTC midnight, if it is so much that what is open is to be closed.
+    pub(super) fn emergency(&self, bound: &Bound, view: &View<'_>) -> Option<Money> {
+        let loss = self.all_coins(bound, &self.last_tops(), view)?.day_loss;
+        (loss > self.limits.emergency_loss).then_some(loss)
+    }
+
+    fn sum(
+        &self,
+        bound: &Bound,
+        tops: &Tops,
+        view: &View<'_>,
+        counts: &dyn Fn(&Position) -> bool,
+    ) -> Option<Sum> {
         let twice_fx = tops.fx.twice_mid()?;
         let won = |krw| bound.units.dollars(krw, twice_fx);
-        let [upbit, binance] = [UPBIT, BINANCE].map(|slot| view.market.instrument(bound.ids[slot]));
-        let (upbit, binance) = (upbit.ok()?, binance.ok()?);
+        let [krw, usdt] = [UPBIT, BINANCE].map(|slot| {
+            let instrument = view.market.instrument(bound.ids[slot]).ok()?;
+            Some(instrument.quote_currency)
+        });
+        let (krw, usdt) = (krw?, usdt?);
+        let positions = || view.everybodys_positions().filter(|p| counts(p));
         let mut exposure = Money::ZERO;
-        for position in view.everybodys_positions() {
+        for position in positions() {
             let instrument = view.market.instrument(position.instrument).ok()?;
             let worth = Money(position.value(instrument).ok()?.0.checked_abs()?);
-            if instrument.quote_currency == upbit.quote_currency {
+            if instrument.quote_currency == krw {
                 exposure = exposure.add(won(worth)?).ok()?;
-            } else if instrument.quote_currency == binance.quote_currency {
+            } else if instrument.quote_currency == usdt {
                 exposure = exposure.add(worth).ok()?;
             }
         }
-        let lost = |counts: &dyn Fn(&Position) -> bool| {
-            let positions = || view.everybodys_positions().filter(|p| counts(p));
-            let krw = view.day_profit_of(positions(), upbit.quote_currency);
-            let usdt = view.day_profit_of(positions(), binance.quote_currency);
-            let gain = won(krw.ok()?)?.add(usdt.ok()?).ok()?;
-            Some(gain.negated())
-        };
-        let on = |venue| {
-            move |position: &Position| {
-                let instrument = view.market.instrument(position.instrument);
-                instrument.is_ok_and(|instrument| instrument.venue == venue)
-            }
-        };
-        let (there, here) = (lost(&on(upbit.venue))?, lost(&on(binance.venue))?);
-        Some(Totals {
+        let gained = |currency| view.day_profit_of(positions(), currency).ok();
+        let gain = won(gained(krw)?)?.add(gained(usdt)?).ok()?;
+        Some(Sum {
             exposure,
-            day_loss: lost(&|_| true)?,
-            venue_day_loss: there.max(here),
+            day_loss: gain.negated(),
         })
     }
 

@@ -41,7 +41,7 @@ use crate::order::Side;
 use crate::parent::{ParentState, Parents, Role};
 use crate::strategy::Figure;
 use crate::time::Nanos;
-use account::{Report, Teller, Trip};
+use account::{ExitReason, Report, Teller, Trip};
 use health::Word;
 use inventory::{FxRate, Units};
 use mean::SlowMean;
@@ -490,8 +490,8 @@ impl State {
         }
     }
 
-    /// Calls somebody, once for each abnormal spread and each streak.
-    fn call(&self, bound: &Bound, wishes: &mut Wishes) {
+    /// Calls somebody, once for each abnormal spread, each streak, and each round trip that a lost day closes.
+    fn call(&self, bound: &Bound, view: &View<'_>, wishes: &mut Wishes) {
         let upbit = bound.ids[UPBIT];
         if self.is_abnormal && !self.called_abnormal {
             let widest = self.spreads.map_or(0, |spreads| spreads.widest());
@@ -499,6 +499,10 @@ impl State {
         }
         if self.streaks.streaks > self.called_streaks {
             wishes.alarm(upbit, Alarm::LossStreak, self.params.loss_streak);
+        }
+        let is_open = self.trip.as_ref().is_some_and(|trip| trip.due.is_none());
+        if is_open && let Some(loss) = self.emergency(bound, view) {
+            wishes.alarm(upbit, Alarm::EmergencyLoss, loss);
         }
     }
 }
@@ -605,6 +609,11 @@ impl Strategy for State {
                 match raised.alarm {
                     Alarm::AbnormalSpread => self.called_abnormal = self.is_abnormal,
                     Alarm::LossStreak => self.called_streaks = self.streaks.streaks,
+                    Alarm::EmergencyLoss => {
+                        if let Some(trip) = &mut self.trip {
+                            trip.due.get_or_insert(ExitReason::EmergencyLoss);
+                        }
+                    }
                     _ => {}
                 }
                 Ok(())
@@ -632,7 +641,7 @@ impl Strategy for State {
             | Event::BookSnapshot(_)
             | Event::FeedState(_)
             | Event::VenueHealth(_) => {
-                self.call(bound, wishes);
+                self.call(bound, view, wishes);
                 for route in Route::ALL {
                     self.try_open(route, bound, view, wishes);
                 }

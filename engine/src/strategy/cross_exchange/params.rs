@@ -84,6 +84,12 @@ pub struct Params {
     pub max_exposure_pct: Decimal,
     /// Largest value of every strategy's positions paid in won or dollars, a round trip's two included, in dollars.
     pub max_total_exposure_usdt: Decimal,
+    /// Largest value of the positions of all instances of this strategy, a round trip's two included, in dollars.
+    pub max_coins_exposure_usdt: Decimal,
+    /// Largest part of it that one coin may take, in percent.
+    pub max_coin_exposure_pct: Decimal,
+    /// Most round trips open at once, of all instances of this strategy.
+    pub max_open_positions: u32,
     /// Largest difference between the venues' values, in percent of both.
     pub max_imbalance_pct: Decimal,
     /// Largest share of all coin that may lie on one venue after a trade, in percent.
@@ -148,6 +154,11 @@ pub struct Params {
     pub max_day_loss_krw: Decimal,
     /// And for at least this long, in seconds: a loss just before midnight pauses past it.
     pub day_loss_pause_s: u64,
+    /// Loss of a UTC day of all instances of this strategy, open round trips included, that ends entries for the day, in
+    /// dollars.
+    pub max_day_loss_usdt: Decimal,
+    /// The same loss that also closes what is open, in dollars.
+    pub emergency_loss_usdt: Decimal,
     /// Loss of a UTC day on one venue, every strategy's, that ends entries for the day, in dollars.
     pub max_venue_day_loss_usdt: Decimal,
     /// Loss of a UTC day on all positions paid in won or dollars, every strategy's, that ends entries for the day, in dollars.
@@ -203,6 +214,9 @@ impl Default for Params {
             max_position_usdt: decimal(1_000, 0),
             max_exposure_pct: decimal(50, 0),
             max_total_exposure_usdt: decimal(100_000, 0),
+            max_coins_exposure_usdt: decimal(10_000, 0),
+            max_coin_exposure_pct: decimal(30, 0),
+            max_open_positions: 5,
             max_imbalance_pct: decimal(50, 0),
             skew_cap_pct: decimal(70, 0),
             max_bias_pct: decimal(70, 0),
@@ -233,6 +247,8 @@ impl Default for Params {
             route_pause_s: 300,
             max_day_loss_krw: decimal(5_000_000, 0),
             day_loss_pause_s: 3_600,
+            max_day_loss_usdt: decimal(500, 0),
+            emergency_loss_usdt: decimal(1_000, 0),
             max_venue_day_loss_usdt: decimal(10_000, 0),
             max_total_day_loss_usdt: decimal(50_000, 0),
             max_drawdown_pct: decimal(20, 0),
@@ -276,7 +292,11 @@ pub(super) struct Limits {
     pub(super) min_notional_krw: Money,
     pub(super) min_notional_usdt: Money,
     pub(super) max_day_loss: Money,
+    pub(super) max_coins_day_loss: Money,
+    pub(super) emergency_loss: Money,
     pub(super) max_total_exposure: Money,
+    pub(super) max_coins_exposure: Money,
+    pub(super) max_coin_exposure: Money,
     pub(super) max_venue_day_loss: Money,
     pub(super) max_total_day_loss: Money,
     pub(super) max_unwind_loss: Money,
@@ -336,7 +356,15 @@ impl Params {
             min_notional_krw: money("min_notional_krw", self.min_notional_krw)?,
             min_notional_usdt: money("min_notional_usdt", self.min_notional_usdt)?,
             max_day_loss: money("max_day_loss_krw", self.max_day_loss_krw)?,
+            max_coins_day_loss: money("max_day_loss_usdt", self.max_day_loss_usdt)?,
+            emergency_loss: money("emergency_loss_usdt", self.emergency_loss_usdt)?,
             max_total_exposure: money("max_total_exposure_usdt", self.max_total_exposure_usdt)?,
+            max_coins_exposure: money("max_coins_exposure_usdt", self.max_coins_exposure_usdt)?,
+            max_coin_exposure: {
+                let part = pct("max_coin_exposure_pct", self.max_coin_exposure_pct)?;
+                let all = money("max_coins_exposure_usdt", self.max_coins_exposure_usdt)?;
+                Money(all.0 / super::spread::ONE * i128::from(part))
+            },
             max_venue_day_loss: money("max_venue_day_loss_usdt", self.max_venue_day_loss_usdt)?,
             max_total_day_loss: money("max_total_day_loss_usdt", self.max_total_day_loss_usdt)?,
             max_unwind_loss: money("max_unwind_loss_usdt", self.max_unwind_loss_usdt)?,
@@ -379,6 +407,12 @@ impl Params {
                 self.abnormal_spread_bps, self.entry_bps
             ));
         }
+        if self.emergency_loss_usdt < self.max_day_loss_usdt {
+            return Err(format!(
+                "emergency_loss_usdt must be at least max_day_loss_usdt, found {} and {}",
+                self.emergency_loss_usdt, self.max_day_loss_usdt
+            ));
+        }
         let rising = |what: &str, values: &[u64]| {
             if values.is_sorted_by(|a, b| a < b) {
                 Ok(())
@@ -418,6 +452,7 @@ impl Params {
         at_least_one("warm_up_s", self.warm_up_s.into())?;
         at_least_one("loss_streak", self.loss_streak.into())?;
         at_least_one("route_losses", self.route_losses.into())?;
+        at_least_one("max_open_positions", self.max_open_positions.into())?;
         at_least_one("max_hold_s", self.max_hold_s)?;
         at_least_one("leg_timeout_ms", self.leg_timeout_ms)?;
         at_least_one("alarm_every_s", self.alarm_every_s)?;
@@ -502,6 +537,7 @@ mod tests {
         let limits = Params::default().check().unwrap();
         assert_eq!(limits.entry, 5_000_000, "50 bps in parts per billion");
         assert_eq!(limits.skew_cap, 700_000_000);
+        assert_eq!(limits.max_coin_exposure.to_string(), "3000");
         assert_eq!(limits.down_errors, 50_000, "5 % in parts per million");
     }
 
@@ -530,5 +566,10 @@ mod tests {
         assert!(refused(|p| p.slip_in_bps = Decimal::NEGATIVE_ONE).contains("slip_in_bps"));
         assert!(refused(|p| p.krw = Decimal::NEGATIVE_ONE).contains("krw must not be negative"));
         assert!(refused(|p| p.mean_s = 0).contains("mean_s"));
+        assert!(refused(|p| p.max_open_positions = 0).contains("max_open_positions"));
+        assert_eq!(
+            refused(|p| p.emergency_loss_usdt = Decimal::from(499)),
+            "emergency_loss_usdt must be at least max_day_loss_usdt, found 499 and 500"
+        );
     }
 }

@@ -105,6 +105,11 @@ impl State {
             || !gates.at_most("open_pairs", self.trades.len() + 1, params.max_open_pairs)
             || !gates.at_most("cluster", in_cluster, amounts.cluster_hard)
             || !gates.at_most("all_clusters", used, amounts.cluster_all)
+            || !gates.at_most(
+                "day_loss_usd",
+                day_loss(single, token, view),
+                amounts.day_loss,
+            )
         {
             let _ = gates.passed();
             return false;
@@ -135,6 +140,8 @@ impl State {
             );
         if walk_gates {
             self.uses(pair, &found.walk, &room, &mut gates);
+            let lost = day_loss(single, token, view);
+            gates.uses("max_day_loss_pct", None, lost, amounts.day_loss);
         }
         if !gates.passed() || !walk_gates {
             return false;
@@ -308,6 +315,19 @@ impl Found {
                 })
             })
     }
+}
+
+/// What the strategy lost since UTC midnight, a dollar of one venue as good as one of the other: a pair that moves gains on
+/// one what it loses on the other. What does not fit is above every limit.
+fn day_loss(single: &Instrument, token: &Instrument, view: &View<'_>) -> Money {
+    let (one, other) = (single.quote_currency, token.quote_currency);
+    let gain = view.day_profit(one).and_then(|gain| {
+        if one == other {
+            return Ok(gain);
+        }
+        Ok(gain.add(view.day_profit(other)?)?)
+    });
+    gain.map_or(Money(i128::MAX), Money::negated)
 }
 
 fn has_side(instrument: &Instrument, direction: Direction) -> bool {

@@ -70,6 +70,8 @@ pub struct Params {
     pub cluster_hard_pct: Decimal,
     /// Most of the bankroll in all clusters.
     pub cluster_all_pct: Decimal,
+    /// Loss since UTC midnight on both venues, open pairs included, that ends entries, in percent of the bankroll.
+    pub max_day_loss_pct: Decimal,
     /// A pair is left alone this long after an entry.
     pub cooldown_s: u64,
     /// What no market may be about: beginnings of words in a pair's name, question, cluster, events and symbols.
@@ -142,6 +144,7 @@ impl Default for Params {
             cluster_soft_pct: Decimal::from(12),
             cluster_hard_pct: Decimal::from(15),
             cluster_all_pct: Decimal::from(50),
+            max_day_loss_pct: Decimal::from(5),
             cooldown_s: 1_800,
             blocked_words: BLOCKED_WORDS
                 .iter()
@@ -196,6 +199,7 @@ pub(super) struct Amounts {
     pub(super) cluster_soft: Money,
     pub(super) cluster_hard: Money,
     pub(super) cluster_all: Money,
+    pub(super) day_loss: Money,
     /// A fraction.
     pub(super) unwind_loss: Money,
     pub(super) stop_edges: Money,
@@ -306,6 +310,7 @@ impl Amounts {
             cluster_soft: of_bankroll("cluster_soft_pct", p.cluster_soft_pct)?,
             cluster_hard: of_bankroll("cluster_hard_pct", p.cluster_hard_pct)?,
             cluster_all: of_bankroll("cluster_all_pct", p.cluster_all_pct)?,
+            day_loss: of_bankroll("max_day_loss_pct", p.max_day_loss_pct)?,
             unwind_loss: amount(
                 "unwind_loss_cap_pct",
                 percent("unwind_loss_cap_pct", p.unwind_loss_cap_pct)?,
@@ -346,5 +351,6 @@ mod tests {
         assert!(refused(|p| p.token_venue = "kalshi".into()).contains("token_venue"));
         assert!(refused(|p| p.threshold_cap_usd = Decimal::ZERO).contains("threshold_cap_usd"));
         assert!(refused(|p| p.degraded_latency_ms = 20_000).contains("degraded"));
+        assert!(refused(|p| p.max_day_loss_pct = Decimal::ZERO).contains("max_day_loss_pct"));
     }
 }
