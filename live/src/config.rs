@@ -1,5 +1,6 @@
 //! What the daemon is told beside the session: venues' addresses and symbols, where it listens, how it waits and stops.
 use crate::core::Wait;
+use onetape_venues::weather::Station;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -132,4 +133,19 @@ pub struct StationConfig {
     pub longitude: String,
     /// Local standard time minus UTC in minutes, the same all year.
     pub standard_offset_min: i32,
+}
+
+impl StationConfig {
+    /// As the services' protocols know it.
+    pub fn station(&self) -> Station {
+        Station {
+            name: self.name.clone(),
+            observations: self.observations.clone(),
+            reports: self.reports.clone(),
+            place: self.place.clone(),
+            latitude: self.latitude.clone(),
+            longitude: self.longitude.clone(),
+            standard_offset_min: self.standard_offset_min,
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::http_client::HttpClient;
 use crate::inputs::Inputs;
 use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
+use crate::probe::Probe;
 use crate::replica::{Replica, Window};
 use crate::venues::{self, Venue};
 use onetape_backtest::{JournalSink, recover};
@@ -352,7 +353,7 @@ async fn list(
 }
 
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
-async fn read_listing(
+pub(crate) async fn read_listing(
     listings: &mut dyn onetape_venues::gateway::Listings,
     http: &HttpClient,
     symbol: &str,
@@ -503,7 +504,7 @@ impl Running {
             .filter_map(|instrument| instrument.rules_at(now).cloned())
             .collect();
         let mut paths = BTreeMap::new();
-        let (mut feeds, mut pollers) = (Vec::new(), Vec::new());
+        let (mut feeds, mut pollers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
         for venue in &venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
             let mut account = None;
@@ -522,6 +523,14 @@ impl Running {
                 let wire = venue.orders(&instruments, &definitions)?;
                 threads.push(path.spawn(venue.name(), wire, told, status, &before)?);
                 account = Some(facts);
+            }
+            if let Some(request) = venue.probe() {
+                probes.push(Probe {
+                    venue: venue.name().to_owned(),
+                    request,
+                    http: http_client(venue)?,
+                    inputs: inputs.clone(),
+                });
             }
             for poll in venue.polls() {
                 pollers.push(Poller {
@@ -611,6 +620,9 @@ impl Running {
         }
         for poller in pollers {
             runtime.spawn(poller.run());
+        }
+        for probe in probes {
+            runtime.spawn(probe.run());
         }
         said(&format!("http://{address} (healthz, readyz, metrics)"));
         said("ready");
