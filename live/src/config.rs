@@ -105,6 +105,9 @@ pub struct VenueConfig {
     pub read_per_s: u32,
     /// Nothing of a feed's content for this long makes it stale, in milliseconds; the venue's own default where it is 0.
     pub silence_ms: u64,
+    /// What lies at a spot venue may be sold. Our ledger begins at nothing and goes below it then; without this only what our
+    /// own orders bought is sold.
+    pub inventory: bool,
     /// Wallets whose trades go onto the tape (Polymarket).
     pub leaders: Vec<String>,
     /// The venue whose instruments a data provider's content is about (EODHD: "ib").

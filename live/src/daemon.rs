@@ -15,7 +15,7 @@ use crate::replica::{Replica, Window};
 use crate::venues::{self, Venue};
 use onetape_backtest::{JournalSink, recover};
 use onetape_engine::event::{
-    Event, InstrumentDefined, OperatorAction, OperatorCommand, SessionStart,
+    Event, InstrumentDefined, Kind, OperatorAction, OperatorCommand, SessionStart,
 };
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Market;
@@ -26,7 +26,7 @@ use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Durability, Options, Writer};
 use onetape_venues::exchange::ExchangeClock;
 use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -263,7 +263,7 @@ fn open_tape(
     let folded = recovered.folded;
     let mut sequencer = recover::finish_cut_step(recovered, writer, journal)?;
     if !sequencer.desk().has_session() {
-        // Facts were put there before: instruments, pairs, wallets.
+        // Facts were imported before: instruments, pairs, leaders.
         begin_session(options, &mut sequencer)?;
     } else if *sequencer.desk().config() != session(options) {
         return Err(DaemonError::Config(format!(
@@ -272,6 +272,9 @@ fn open_tape(
             journal.display()
         )));
     }
+    for (kind, payload) in untold(journal)? {
+        sequencer.step(options.clock.now(), kind, &payload)?;
+    }
     said(&format!(
         "{} recovered: {} frames, {folded} of them folded, {} orders at work",
         journal.display(),
@@ -279,6 +282,48 @@ fn open_tape(
         sequencer.desk().orders().len()
     ));
     Ok(sequencer)
+}
+
+/// Strategies begin with the session and see nothing of what came before, so the facts that stand before it are told again
+/// right behind it: those that were not, since a process may die on the way.
+fn untold(journal: &Path) -> Result<VecDeque<(u16, Vec<u8>)>, DaemonError> {
+    const FOR_STRATEGIES: [Kind; 12] = [
+        Kind::ContractTerms,
+        Kind::RulesText,
+        Kind::PairApproved,
+        Kind::PairWithdrawn,
+        Kind::Forecast,
+        Kind::Observation,
+        Kind::LeaderListed,
+        Kind::LeaderTrade,
+        Kind::LeaderPortfolio,
+        Kind::TradingDay,
+        Kind::DailyBar,
+        Kind::VenueHealth,
+    ];
+    let mut reader = onetape_journal::Reader::open(journal)?;
+    let (mut facts, mut has_begun) = (VecDeque::<(u16, Vec<u8>)>::new(), false);
+    while let Some(frame) = reader.next()? {
+        let kind = frame.tag.kind();
+        if frame.tag.is_derived() {
+            continue;
+        }
+        if kind == Kind::SessionStart.number() {
+            has_begun = true;
+        } else if !has_begun {
+            if FOR_STRATEGIES.iter().any(|known| known.number() == kind) {
+                facts.push_back((kind, frame.payload.to_vec()));
+            }
+        } else if facts
+            .front()
+            .is_some_and(|(next, payload)| (*next, payload.as_slice()) == (kind, frame.payload))
+        {
+            facts.pop_front();
+        } else {
+            break;
+        }
+    }
+    Ok(facts)
 }
 
 fn session(options: &RunOptions) -> SessionConfig {
@@ -335,10 +380,11 @@ async fn list(
             let known = find(sequencer.market(), venue.name(), symbol);
             let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
             let listing = read_listing(&mut *listings, &http, symbol, id, options.clock).await;
-            let listing = listing.map_err(|why| DaemonError::Venue {
+            let mut listing = listing.map_err(|why| DaemonError::Venue {
                 venue: venue.name().to_owned(),
                 why,
             })?;
+            listing.rules.allows_short |= venue.sells_inventory();
             for event in news(sequencer.market(), known, &listing, options.clock.now()) {
                 step(sequencer, options.clock, &event)?;
             }

@@ -289,7 +289,8 @@ fn value_text(name: &str, value: &Value, rename: &dyn Fn(&str) -> String) -> Opt
         Value::String(text) => Value::String(rename(text)).to_string(),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => match number.as_u64() {
-            Some(ns) if TIMES.contains(&name) => time_text(Nanos(ns))?,
+            // Zero is no time: from the start.
+            Some(ns) if ns > 0 && TIMES.contains(&name) => time_text(Nanos(ns))?,
             Some(days) if name == "day" => {
                 let start = time_text(Nanos(days.checked_mul(DAY_NS)?))?;
                 start.split('T').next()?.to_owned()
@@ -324,10 +325,16 @@ mod tests {
             "fee": {"notional": {"rate": "0.1"}}, "day": 20_458, "bands": [], "none": null,
         });
         let rename = |text: &str| text.replace(":yes", ":77");
-        write_table(&mut toml, "pair_approved", json, Some(Nanos(0)), &rename);
+        write_table(
+            &mut toml,
+            "pair_approved",
+            json,
+            Some(Nanos(1_767_571_200_000_000_000)),
+            &rename,
+        );
         assert_eq!(
             toml,
-            "\n[[pair_approved]]\nat = 1970-01-01T00:00:00Z\nbands = []\ncut_off = 2026-01-05T00:00:00.5Z\nday = 2026-01-05\n\
+            "\n[[pair_approved]]\nat = 2026-01-05T00:00:00Z\nbands = []\ncut_off = 2026-01-05T00:00:00.5Z\nday = 2026-01-05\n\
              fee = { notional = { rate = \"0.1\" } }\ninverted = false\npair = \"a\"\nyes_token = \"polymarket:77\"\n"
         );
     }

@@ -4,6 +4,7 @@ use crate::exchange_facts::Facts;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use onetape_engine::event::InstrumentType;
 use onetape_engine::time::{Nanos, SECOND_NS};
 use onetape_venues::binance;
 use onetape_venues::exchange as faces;
@@ -179,7 +180,21 @@ fn venue_config(venue: &str, exchange: &Exchange, facts: &Facts) -> VenueConfig 
             contact: "nobody@localhost".to_owned(),
             ..config
         },
-        _ => config,
+        _ => {
+            let inventory = exchange.with(|truth| {
+                let now = exchange.now();
+                truth.instruments(venue).any(|instrument| {
+                    instrument.definition.instrument_type == InstrumentType::Spot
+                        && instrument
+                            .rules_at(now)
+                            .is_some_and(|rules| rules.allows_short)
+                })
+            });
+            VenueConfig {
+                inventory,
+                ..config
+            }
+        }
     }
 }
 
@@ -189,6 +204,9 @@ fn section(venue: &str, config: &VenueConfig) -> String {
         "[venues.{venue}]\nread_per_s = {}\nwrite_per_s = {}\n",
         config.read_per_s, config.write_per_s
     );
+    if config.inventory {
+        toml.push_str("inventory = true\n");
+    }
     for (name, list) in [("symbols", &config.symbols), ("leaders", &config.leaders)] {
         if !list.is_empty() {
             let _ = writeln!(toml, "{name} = {list:?}");

@@ -124,6 +124,11 @@ impl Venue {
         &self.config.symbols
     }
 
+    /// Whether what lies there may be sold, too.
+    pub const fn sells_inventory(&self) -> bool {
+        self.config.inventory
+    }
+
     /// Base addresses by name.
     pub const fn addresses(&self) -> &BTreeMap<String, String> {
         &self.addresses
@@ -220,6 +225,10 @@ impl Venue {
                 agent.clone(),
             )));
             polls.push(Box::new(weather::ObservationPoll::new(
+                station.clone(),
+                agent.clone(),
+            )));
+            polls.push(Box::new(weather::OpenMeteoPoll::new(
                 station.clone(),
                 agent.clone(),
             )));
