@@ -115,9 +115,12 @@ pub(crate) struct Record {
 pub(crate) struct Exchange {
     /// The tape whose market is played
     pub(crate) dir: PathBuf,
-    /// Where addresses and throwaway keys for a daemon are written: exchange.toml, exchange.env
+    /// Where addresses, throwaway keys and facts for a daemon are written: exchange.toml, exchange.env, facts.toml
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Where in the tape's time it begins: 2026-01-05T14:25:00Z; what came before is there at once
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<jiff::Timestamp>,
     /// Seconds of the tape in one second
     #[arg(long, default_value_t = 1)]
     pub(crate) speed: u32,

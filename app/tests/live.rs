@@ -11,45 +11,20 @@ mod common;
 #[cfg(feature = "ib")]
 #[path = "live/ib.rs"]
 mod ib;
+#[path = "common/loopback.rs"]
+mod loopback;
 use common::{arg, json, ok, onetape};
+use loopback::{Process, cash, holdings, nonzero, recover};
 use onetape_engine::event::{Event, HaltChanged, OrderDecided};
 use onetape_engine::risk::HaltReason;
 use onetape_journal::Reader;
 use onetape_venues::exchange::polymarket::token_id;
-use rust_decimal::Decimal;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-
-/// A process of ours, ended with the test whatever happens.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    /// Asks it to end, and waits.
-    fn terminate(&mut self) -> Option<i32> {
-        let id = self.0.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(asked.success());
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(60) {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("it does not end");
-    }
-}
 
 /// A local exchange that plays a generated day.
 struct Rig {
@@ -192,56 +167,6 @@ impl Rig {
         std::io::Read::read_to_string(&mut self.lines, &mut text).unwrap();
         (self.dir, serde_json::from_str(&text).unwrap())
     }
-}
-
-/// What the daemon holds, by instrument, as its journal recovers it.
-fn holdings(journal: &Path) -> BTreeMap<String, String> {
-    let recovered = json(&["recover", arg(journal)]);
-    let mut holdings: BTreeMap<String, Decimal> = BTreeMap::new();
-    for row in recovered["summary"]["positions"].as_array().unwrap() {
-        let instrument = row["instrument"].as_str().unwrap().to_owned();
-        let qty: Decimal = row["qty"].as_str().unwrap().parse().unwrap();
-        *holdings.entry(instrument).or_default() += qty;
-    }
-    let text = |(name, qty): (String, Decimal)| (name, qty.normalize().to_string());
-    holdings.into_iter().map(text).collect()
-}
-
-/// Cash by venue and currency, as the journal recovers it.
-fn cash(journal: &Path) -> BTreeMap<String, String> {
-    let recovered = recover(journal);
-    let (market, ledger) = (recovered.market(), recovered.desk().ledger());
-    let mut cash: BTreeMap<String, Decimal> = BTreeMap::new();
-    for row in ledger.cash() {
-        let key = format!(
-            "{}:{}",
-            market.venue(row.venue),
-            market.currency(row.currency)
-        );
-        *cash.entry(key).or_default() += row.balance.to_decimal().unwrap();
-    }
-    let text = |(name, cash): (String, Decimal)| (name, cash.normalize().to_string());
-    cash.into_iter().map(text).collect()
-}
-
-fn recover(
-    journal: &Path,
-) -> onetape_engine::sequencer::Sequencer<onetape_engine::sequencer::NullSink> {
-    onetape_backtest::recover::recover(journal)
-        .unwrap()
-        .sequencer
-}
-
-/// The truth's names as the daemon's tape has them, without what is zero.
-fn nonzero(table: &Value) -> BTreeMap<String, String> {
-    let table = table.as_object().unwrap().iter();
-    let named = |name: &String| match name.strip_prefix("polymarket:") {
-        Some("USDC") => "polymarket:USD".to_owned(),
-        Some(symbol) if symbol.starts_with("btc") => format!("polymarket:{}", token_id(symbol)),
-        _ => name.clone(),
-    };
-    let text = table.map(|(name, value)| (named(name), value.as_str().unwrap().to_owned()));
-    text.filter(|(_, value)| value != "0").collect()
 }
 
 /// No order was decided for a venue while nobody knew what it held for us.

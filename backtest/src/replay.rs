@@ -135,11 +135,34 @@ pub(crate) fn is_market_input(frame: &Frame<'_>) -> bool {
     !frame.tag.is_derived() && !OF_SESSION.contains(&frame.tag.kind())
 }
 
+/// Whether a session starts on a journal before its first market data.
+fn begins_a_session(journal: &Path) -> Result<bool, Error> {
+    const MARKET_DATA: [u16; 4] = [
+        Kind::Quote.number(),
+        Kind::Trade.number(),
+        Kind::BookSnapshot.number(),
+        Kind::BookDelta.number(),
+    ];
+    let mut reader = Reader::open(journal)?;
+    while let Some(frame) = reader.next()? {
+        let kind = frame.tag.kind();
+        if kind == Kind::SessionStart.number() {
+            return Ok(true);
+        }
+        if MARKET_DATA.contains(&kind) {
+            break;
+        }
+    }
+    Ok(false)
+}
+
 /// The inputs of one run.
 struct Run<'a> {
     options: &'a BacktestOptions,
     source: Reader,
     start: Vec<u8>,
+    /// The source is a run: the new session begins where its session did, so that the same session comes out the same.
+    is_of_run: bool,
     /// Inputs that the output has already.
     done: u64,
     /// Whether the output has the session's end, too.
@@ -156,6 +179,7 @@ impl<'a> Run<'a> {
         }))
         .encode(&mut start);
         Ok(Self {
+            is_of_run: begins_a_session(&options.source)?,
             options,
             source,
             start,
@@ -171,13 +195,25 @@ impl<'a> Run<'a> {
             why,
         };
         let mut output = Reader::open(journal)?;
-        match output.next()? {
-            Some(first) if first.tag.kind() == Kind::SessionStart.number() => {
-                if first.payload != self.start.as_slice() {
-                    return Err(other("its strategies, limits or build differ".to_owned()));
+        loop {
+            match output.next()? {
+                Some(frame) if frame.tag.kind() == Kind::SessionStart.number() => {
+                    if frame.payload != self.start.as_slice() {
+                        return Err(other("its strategies, limits or build differ".to_owned()));
+                    }
+                    break;
                 }
+                // Facts that stand before a run's session.
+                Some(found) if self.is_of_run => {
+                    let wanted = self.source.next()?;
+                    let of = |frame: Frame<'_>| (frame.tag.kind(), frame.payload.to_vec());
+                    if wanted.map(of) != Some(of(found)) {
+                        return Err(other("it comes from another source".to_owned()));
+                    }
+                }
+                None if self.is_of_run => return Ok(()),
+                _ => return Err(other("it does not begin with a session".to_owned())),
             }
-            _ => return Err(other("it does not begin with a session".to_owned())),
         }
         self.done = recovered.inputs();
         self.ended = recovered.ended();
@@ -228,19 +264,27 @@ impl<'a> Run<'a> {
         let path = &self.options.source;
         let (started, before) = (Instant::now(), self.done);
         while let Some(frame) = self.source.next()? {
-            if !is_market_input(&frame) {
-                continue;
-            }
             let (at, kind, payload) = (Nanos(frame.timestamp_ns), frame.tag.kind(), frame.payload);
-            if !sequencer.desk().has_session() {
-                let start = Kind::SessionStart.number();
+            let start = Kind::SessionStart.number();
+            let is_due = if self.is_of_run {
+                kind == start
+            } else {
+                is_market_input(&frame)
+            };
+            if is_due && !sequencer.desk().has_session() {
                 sequencer
                     .step(at, start, &self.start)
                     .map_err(|e| Error::at(path, e))?;
             }
+            if !is_market_input(&frame) {
+                continue;
+            }
             sequencer
                 .step(at, kind, payload)
                 .map_err(|e| Error::at(path, e))?;
+            if !sequencer.desk().has_session() {
+                continue;
+            }
             self.done += 1;
             after(sequencer, false)?;
             if let Some(pace) = self.options.pace {

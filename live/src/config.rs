@@ -1,5 +1,6 @@
 //! What the daemon is told beside the session: venues' addresses and symbols, where it listens, how it waits and stops.
 use crate::core::Wait;
+use onetape_venues::weather::Station;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -110,6 +111,9 @@ pub struct VenueConfig {
     pub read_per_s: u32,
     /// Nothing of a feed's content for this long makes it stale, in milliseconds; the venue's own default where it is 0.
     pub silence_ms: u64,
+    /// What lies at a spot venue may be sold. Our ledger begins at nothing and goes below it then; without this only what our
+    /// own orders bought is sold.
+    pub inventory: bool,
     /// Wallets whose trades go onto the tape (Polymarket).
     pub leaders: Vec<String>,
     /// The venue whose instruments a data provider's content is about (EODHD: "ib").
@@ -142,4 +146,19 @@ pub struct StationConfig {
     pub longitude: String,
     /// Local standard time minus UTC in minutes, the same all year.
     pub standard_offset_min: i32,
+}
+
+impl StationConfig {
+    /// As the services' protocols know it.
+    pub fn station(&self) -> Station {
+        Station {
+            name: self.name.clone(),
+            observations: self.observations.clone(),
+            reports: self.reports.clone(),
+            place: self.place.clone(),
+            latitude: self.latitude.clone(),
+            longitude: self.longitude.clone(),
+            standard_offset_min: self.standard_offset_min,
+        }
+    }
 }

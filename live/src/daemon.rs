@@ -11,6 +11,7 @@ use crate::ib;
 use crate::inputs::Inputs;
 use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
+use crate::probe::Probe;
 use crate::replica::{Replica, Window};
 use crate::transport::{HttpTransport, Transport};
 use crate::venues::{self, Venue};
@@ -29,7 +30,7 @@ use onetape_journal::{Durability, Options, Writer};
 use onetape_venues::exchange::ExchangeClock;
 use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -317,13 +318,8 @@ fn open_tape(
     let folded = recovered.folded;
     let mut sequencer = recover::finish_cut_step(recovered, writer, journal)?;
     if !sequencer.desk().has_session() {
-        // Facts were put there before: instruments, pairs, wallets, calendars.
-        let days = trading_days(journal)?;
+        // Facts were imported before: instruments, pairs, leaders, calendars.
         begin_session(options, &mut sequencer)?;
-        // Only strategies keep the days, and there was none yet: they are told again.
-        for day in days {
-            sequencer.step(options.clock.now(), Kind::TradingDay.number(), &day)?;
-        }
     } else if *sequencer.desk().config() != session(options) {
         let (desk, market) = (sequencer.desk(), sequencer.market());
         desk.check_change(&session(options), market)
@@ -336,6 +332,9 @@ fn open_tape(
         said("the configuration changes from here on");
         begin_session(options, &mut sequencer)?;
     }
+    for (kind, payload) in untold(journal)? {
+        sequencer.step(options.clock.now(), kind, &payload)?;
+    }
     said(&format!(
         "{} recovered: {} frames, {folded} of them folded, {} orders at work",
         journal.display(),
@@ -345,16 +344,46 @@ fn open_tape(
     Ok(sequencer)
 }
 
-/// The payloads of all trading days on a tape.
-fn trading_days(journal: &Path) -> Result<Vec<Vec<u8>>, DaemonError> {
+/// Strategies begin with the session and see nothing of what came before, so the facts that stand before it are told again
+/// right behind it: those that were not, since a process may die on the way.
+fn untold(journal: &Path) -> Result<VecDeque<(u16, Vec<u8>)>, DaemonError> {
+    const FOR_STRATEGIES: [Kind; 12] = [
+        Kind::ContractTerms,
+        Kind::RulesText,
+        Kind::PairApproved,
+        Kind::PairWithdrawn,
+        Kind::Forecast,
+        Kind::Observation,
+        Kind::LeaderListed,
+        Kind::LeaderTrade,
+        Kind::LeaderPortfolio,
+        Kind::TradingDay,
+        Kind::DailyBar,
+        Kind::VenueHealth,
+    ];
     let mut reader = onetape_journal::Reader::open(journal)?;
-    let mut days = Vec::new();
+    let (mut facts, mut has_begun) = (VecDeque::<(u16, Vec<u8>)>::new(), false);
     while let Some(frame) = reader.next()? {
-        if frame.tag.kind() == Kind::TradingDay.number() {
-            days.push(frame.payload.to_vec());
+        let kind = frame.tag.kind();
+        if frame.tag.is_derived() {
+            continue;
+        }
+        if kind == Kind::SessionStart.number() {
+            has_begun = true;
+        } else if !has_begun {
+            if FOR_STRATEGIES.iter().any(|known| known.number() == kind) {
+                facts.push_back((kind, frame.payload.to_vec()));
+            }
+        } else if facts
+            .front()
+            .is_some_and(|(next, payload)| (*next, payload.as_slice()) == (kind, frame.payload))
+        {
+            facts.pop_front();
+        } else {
+            break;
         }
     }
-    Ok(days)
+    Ok(facts)
 }
 
 fn session(options: &RunOptions) -> SessionConfig {
@@ -429,7 +458,8 @@ async fn list(
                 }
                 (None, None) => continue,
             };
-            let listing = listing.map_err(failed)?;
+            let mut listing = listing.map_err(failed)?;
+            listing.rules.allows_short |= venue.sells_inventory();
             for event in news(sequencer.market(), known, &listing, options.clock.now()) {
                 step(sequencer, options.clock, &event)?;
             }
@@ -447,7 +477,7 @@ async fn list(
 }
 
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
-async fn read_listing(
+pub(crate) async fn read_listing(
     listings: &mut dyn onetape_venues::gateway::Listings,
     http: &HttpClient,
     symbol: &str,
@@ -600,7 +630,7 @@ impl Running {
             .filter_map(|instrument| instrument.rules_at(now).cloned())
             .collect();
         let mut paths: BTreeMap<String, Arc<OrderPathStatus>> = BTreeMap::new();
-        let (mut feeds, mut pollers) = (Vec::new(), Vec::new());
+        let (mut feeds, mut pollers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
         for venue in &venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
             let mut account = None;
@@ -628,6 +658,14 @@ impl Running {
                 };
                 threads.push(path.spawn(venue.name(), transport, told, status, &before)?);
                 account = Some(facts);
+            }
+            if let Some(request) = venue.probe() {
+                probes.push(Probe {
+                    venue: venue.name().to_owned(),
+                    request,
+                    http: http_client(venue)?,
+                    inputs: inputs.clone(),
+                });
             }
             for poll in venue.polls() {
                 pollers.push(Poller {
@@ -736,6 +774,9 @@ impl Running {
         }
         for poller in pollers {
             runtime.spawn(poller.run());
+        }
+        for probe in probes {
+            runtime.spawn(probe.run());
         }
         said(&format!("http://{address} (healthz, readyz, metrics)"));
         said("ready");

@@ -1,7 +1,11 @@
 //! The local exchange as a process: one listener a venue, keys made for the run, the tape played at its pace.
+use crate::config::{StationConfig, VenueConfig};
+use crate::exchange_facts::Facts;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use onetape_engine::event::InstrumentType;
+use onetape_engine::time::{Nanos, SECOND_NS};
 use onetape_venues::binance;
 use onetape_venues::exchange as faces;
 use onetape_venues::exchange::{
@@ -10,6 +14,7 @@ use onetape_venues::exchange::{
 use onetape_venues::polymarket::WalletKind;
 use rust_decimal::Decimal;
 use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,8 +25,10 @@ use std::time::Duration;
 pub struct HostOptions {
     /// The tape whose market is played.
     pub journal: PathBuf,
-    /// Where exchange.toml and exchange.env are written.
+    /// Where exchange.toml, exchange.env and facts.toml are written.
     pub out: PathBuf,
+    /// Where in the tape's time it begins; at its first event where it is not named.
+    pub from: Option<Nanos>,
     /// Seconds of the tape in one second.
     pub speed: u32,
     /// Faults by chance.
@@ -44,22 +51,35 @@ pub fn run(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Report, 
 }
 
 async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Report, String> {
+    let first = Player::first_time(&options.journal).map_err(|e| e.to_string())?;
     let clock = ExchangeClock {
         wall_origin: wall_now(),
-        origin: Player::first_time(&options.journal).map_err(|e| e.to_string())?,
+        origin: options.from.map_or(first, |from| from.max(first)),
         speed: options.speed,
     };
+    let facts = Facts::read(&options.journal, clock.origin)?;
     let mut player = Player::open(&options.journal).map_err(|e| e.to_string())?;
     let exchange = Exchange::new(clock, Cash::new(), options.faults.clone());
-    let faces = faces(&exchange)?;
-    // What stands at the tape's first moment is there before the first client.
-    player
-        .play_until(&exchange, clock.origin)
-        .map_err(|e| e.to_string())?;
+    let faces = faces(&exchange, &facts)?;
+    // What stands at the beginning is there before the first client, and every face knows of it.
+    let mut until = first;
+    loop {
+        let played = player.play_until(&exchange, until);
+        played.map_err(|e| e.to_string())?;
+        while exchange.unheard() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if until >= clock.origin {
+            break;
+        }
+        until = until.after(60 * SECOND_NS).min(clock.origin);
+    }
     exchange.with(|truth| truth.endow(options.cash));
+    exchange.begin();
+    let clock = exchange.clock();
     let mut env =
         String::from("# Throwaway keys of a local exchange: worth nothing anywhere else.\n");
-    let mut toml = String::new();
+    let (mut toml, mut served) = (String::new(), BTreeMap::new());
     for Face {
         venue,
         router,
@@ -71,33 +91,25 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
         let listener = listener.map_err(|e| format!("{venue}: {e}"))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        // It has no limits of its own; a client that keeps to a venue's would be slow to reconcile at this speed.
-        let _ = writeln!(
-            toml,
-            "[venues.{venue}]\nread_per_s = 2000\nwrite_per_s = 200"
-        );
-        if venue == "eodhd" {
-            // A data provider: its content is about stocks that are traded elsewhere.
-            toml.push_str("instruments_of = \"ib\"\n");
-        } else {
-            let symbols: Vec<String> = exchange.with(|truth| {
-                let of = truth.instruments(venue);
-                of.map(|i| wire_symbol(venue, &i.definition.symbol))
-                    .collect()
-            });
-            let _ = writeln!(toml, "symbols = {symbols:?}");
-        }
-        let _ = writeln!(toml, "[venues.{venue}.addresses]");
-        for (base, scheme) in bases {
-            let _ = writeln!(toml, "{base} = \"{scheme}://{address}\"");
-        }
-        toml.push('\n');
+        let of =
+            |(base, scheme): &(&str, &str)| ((*base).to_owned(), format!("{scheme}://{address}"));
+        let config = VenueConfig {
+            addresses: bases.iter().map(of).collect(),
+            ..venue_config(venue, &exchange, &facts)
+        };
+        toml += &section(venue, &config);
+        served.insert(venue.to_owned(), config);
         for (name, value) in keys {
             let _ = writeln!(env, "{name}=\"{}\"", value.replace('\n', "\\n"));
         }
         said(&format!("{venue} at {address}"));
     }
     serve_ib(&exchange, &mut toml, said).await?;
+    write(options, "exchange.toml", &toml, 0o644)?;
+    write(options, "exchange.env", &env, 0o600)?;
+    let keys = options.out.join("exchange.env");
+    let facts = facts.toml(&served, &keys, clock).await?;
+    write(options, "facts.toml", &facts, 0o644)?;
     let admin = Router::new()
         .route("/truth", get(truth))
         .route("/faults", post(fault))
@@ -106,8 +118,6 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
     let listener = listener.map_err(|e| e.to_string())?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     tokio::spawn(async move { axum::serve(listener, admin).await });
-    write(options, "exchange.toml", &toml, 0o644)?;
-    write(options, "exchange.env", &env, 0o600)?;
     said(&format!("truth and faults at http://{address}"));
     said(&format!(
         "--clock {},{},{}",
@@ -171,8 +181,102 @@ struct Face {
     keys: Vec<(&'static str, String)>,
 }
 
+/// What a daemon's configuration says of a venue, but for its addresses.
+fn venue_config(venue: &str, exchange: &Exchange, facts: &Facts) -> VenueConfig {
+    let symbols = exchange.with(|truth| {
+        let of = truth.instruments(venue);
+        of.map(|i| wire_symbol(venue, &i.definition.symbol))
+            .collect()
+    });
+    // It has no limits of its own; a client that keeps to a venue's would be slow to reconcile at this speed.
+    let config = VenueConfig {
+        symbols,
+        read_per_s: 2_000,
+        write_per_s: 200,
+        ..VenueConfig::default()
+    };
+    match venue {
+        // A data provider: its content is about stocks that are traded elsewhere.
+        "eodhd" => VenueConfig {
+            symbols: Vec::new(),
+            instruments_of: "ib".to_owned(),
+            ..config
+        },
+        "polymarket" => VenueConfig {
+            leaders: facts.leaders(),
+            ..config
+        },
+        "nws" => VenueConfig {
+            stations: facts.stations(),
+            contact: "nobody@localhost".to_owned(),
+            ..config
+        },
+        _ => {
+            let inventory = exchange.with(|truth| {
+                let now = exchange.now();
+                truth.instruments(venue).any(|instrument| {
+                    instrument.definition.instrument_type == InstrumentType::Spot
+                        && instrument
+                            .rules_at(now)
+                            .is_some_and(|rules| rules.allows_short)
+                })
+            });
+            VenueConfig {
+                inventory,
+                ..config
+            }
+        }
+    }
+}
+
+/// The same as a section of TOML.
+fn section(venue: &str, config: &VenueConfig) -> String {
+    let mut toml = format!(
+        "[venues.{venue}]\nread_per_s = {}\nwrite_per_s = {}\n",
+        config.read_per_s, config.write_per_s
+    );
+    if config.inventory {
+        toml.push_str("inventory = true\n");
+    }
+    for (name, list) in [("symbols", &config.symbols), ("leaders", &config.leaders)] {
+        if !list.is_empty() {
+            let _ = writeln!(toml, "{name} = {list:?}");
+        }
+    }
+    for (name, text) in [
+        ("instruments_of", &config.instruments_of),
+        ("contact", &config.contact),
+    ] {
+        if !text.is_empty() {
+            let _ = writeln!(toml, "{name} = {text:?}");
+        }
+    }
+    let _ = writeln!(toml, "[venues.{venue}.addresses]");
+    for (base, address) in &config.addresses {
+        let _ = writeln!(toml, "{base} = {address:?}");
+    }
+    for station in &config.stations {
+        let StationConfig {
+            name,
+            observations,
+            reports,
+            place,
+            latitude,
+            longitude,
+            standard_offset_min,
+        } = station;
+        let _ = writeln!(
+            toml,
+            "[[venues.{venue}.stations]]\nname = {name:?}\nobservations = {observations:?}\nreports = {reports:?}\n\
+             place = {place:?}\nlatitude = {latitude:?}\nlongitude = {longitude:?}\nstandard_offset_min = {standard_offset_min}"
+        );
+    }
+    toml.push('\n');
+    toml
+}
+
 /// The venues that are served. Made before the tape is played: they listen for its facts.
-fn faces(exchange: &Arc<Exchange>) -> Result<Vec<Face>, String> {
+fn faces(exchange: &Arc<Exchange>, facts: &Facts) -> Result<Vec<Face>, String> {
     let failed = |what: &str| format!("could not make {what}: the system has no random numbers");
     let (key, secret) = (throwaway("binance key"), throwaway("binance secret"));
     let signer = binance::Signer::hmac(key.clone().into(), &secret.clone().into());
@@ -238,14 +342,25 @@ fn faces(exchange: &Arc<Exchange>) -> Result<Vec<Face>, String> {
             ("data", "http"),
             ("stream", "ws"),
             ("rtds", "ws"),
+            ("rpc", "http"),
         ],
         keys: env,
     };
-    Ok(vec![binance, kalshi, upbit, eodhd, polymarket])
+    let stations = facts.stations();
+    let keys = faces::weather::Keys {
+        stations: stations.iter().map(StationConfig::station).collect(),
+    };
+    let nws = Face {
+        venue: "nws",
+        router: faces::weather::router(exchange.clone(), keys),
+        bases: &[("nws", "http"), ("open-meteo", "http")],
+        keys: Vec::new(),
+    };
+    Ok(vec![binance, kalshi, upbit, eodhd, polymarket, nws])
 }
 
 /// An instrument's name on the venue's wire, where the tape has another one.
-fn wire_symbol(venue: &str, symbol: &str) -> String {
+pub(crate) fn wire_symbol(venue: &str, symbol: &str) -> String {
     match venue {
         "polymarket" => faces::polymarket::token_id(symbol),
         _ => symbol.to_owned(),

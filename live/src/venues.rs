@@ -5,7 +5,9 @@ use crate::daemon::DaemonError;
 use crate::env_file::Environment;
 use onetape_engine::event::{InstrumentDefined, TradingRules};
 use onetape_engine::session::VenueMode;
-use onetape_venues::gateway::{Feed, Instruments, Listings, OrderWire, Poll, WireError};
+use onetape_venues::gateway::{
+    Bucket, Feed, Instruments, Listings, OrderWire, Poll, Request, WireError,
+};
 use onetape_venues::polygon::Address;
 use onetape_venues::{binance, eodhd, ib, kalshi, polymarket, upbit, weather};
 use secrecy::{ExposeSecret, SecretString};
@@ -137,6 +139,11 @@ impl Venue {
         &self.config.symbols
     }
 
+    /// Whether what lies there may be sold, too.
+    pub const fn sells_inventory(&self) -> bool {
+        self.config.inventory
+    }
+
     /// Base addresses by name.
     pub const fn addresses(&self) -> &BTreeMap<String, String> {
         &self.addresses
@@ -217,6 +224,19 @@ impl Venue {
         }
     }
 
+    /// A cheap public request, by which the tape learns how the venue answers; a data provider is asked nothing.
+    pub fn probe(&self) -> Option<Request> {
+        let symbol = self.config.symbols.first()?;
+        let target = match &self.keys {
+            Keys::Binance(_) => "/api/v3/ping".to_owned(),
+            Keys::Kalshi { .. } => format!("/trade-api/v2/markets/{symbol}"),
+            Keys::Upbit { .. } => format!("/v1/orderbook/instruments?markets={symbol}"),
+            Keys::Polymarket { .. } => "/time".to_owned(),
+            Keys::Eodhd(_) | Keys::Nws | Keys::Ib(_) => return None,
+        };
+        Some(Request::get("rest", target, Bucket::Public))
+    }
+
     /// Sources that are asked again and again.
     pub fn polls(&self) -> Vec<Box<dyn Poll>> {
         let Keys::Nws = self.keys else {
@@ -224,21 +244,17 @@ impl Venue {
         };
         let mut polls: Vec<Box<dyn Poll>> = Vec::new();
         for config in &self.config.stations {
-            let station = weather::Station {
-                name: config.name.clone(),
-                observations: config.observations.clone(),
-                reports: config.reports.clone(),
-                place: config.place.clone(),
-                latitude: config.latitude.clone(),
-                longitude: config.longitude.clone(),
-                standard_offset_min: config.standard_offset_min,
-            };
+            let station = config.station();
             let agent = weather::Agent::new(&self.config.contact);
             polls.push(Box::new(weather::ForecastPoll::new(
                 station.clone(),
                 agent.clone(),
             )));
             polls.push(Box::new(weather::ObservationPoll::new(
+                station.clone(),
+                agent.clone(),
+            )));
+            polls.push(Box::new(weather::OpenMeteoPoll::new(
                 station.clone(),
                 agent.clone(),
             )));

@@ -2,6 +2,7 @@
 use crate::cli::Exchange as Args;
 use crate::failure::{Exit, Failure};
 use crate::output;
+use onetape_engine::time::Nanos;
 use onetape_live::exchange_host::{self, HostOptions};
 use onetape_venues::exchange::FaultPlan;
 
@@ -20,6 +21,10 @@ pub(crate) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     let options = HostOptions {
         journal: args.dir.clone(),
         out: args.out.clone(),
+        from: args.from.map(|from| {
+            let ns = u64::try_from(from.as_nanosecond());
+            Nanos(ns.unwrap_or(0))
+        }),
         speed: args.speed.max(1),
         faults,
         cash: args.cash,

@@ -12,7 +12,9 @@ use axum::routing::get;
 use futures_util::stream::StreamExt;
 use onetape_engine::event::{Event, Quote, Trade};
 use onetape_engine::id::InstrumentId;
-use onetape_engine::market::Instrument;
+use onetape_engine::market::{Instrument, Top};
+use onetape_engine::number::Decimals;
+use onetape_engine::order::Side;
 use onetape_engine::time::Nanos;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -110,7 +112,7 @@ async fn serve(exchange: Arc<Exchange>, content: Content, socket: WebSocket) {
                 Some(Ok(_)) => Ok(()),
             },
             news = published.recv() => match news {
-                Ok(news) => match frame(content, &news, &symbols) {
+                Ok(news) => match frame(&exchange, content, &news, &mut symbols) {
                     Some(frame) => socket.text(frame.to_string()).await,
                     None => Ok(()),
                 },
@@ -129,8 +131,16 @@ fn status(code: u16, message: &str) -> Message {
     Message::Text(text.into())
 }
 
-/// By instrument: symbol and decimals.
-type Symbols = BTreeMap<InstrumentId, (String, onetape_engine::number::Decimals)>;
+/// By instrument.
+type Symbols = BTreeMap<InstrumentId, Subscribed>;
+
+/// What a client listens to.
+struct Subscribed {
+    symbol: String,
+    decimals: Decimals,
+    /// The best bid and ask that it was told last.
+    shown: Top,
+}
 
 fn commanded(
     exchange: &Exchange,
@@ -149,7 +159,14 @@ fn commanded(
     let known = exchange.with(|truth| {
         let find = |symbol: &&str| {
             let found = venues.iter().find_map(|venue| truth.symbol(venue, symbol));
-            found.map(|it| (it.id(), ((*symbol).to_owned(), it.decimals())))
+            found.map(|it| {
+                let subscribed = Subscribed {
+                    symbol: (*symbol).to_owned(),
+                    decimals: it.decimals(),
+                    shown: Top::default(),
+                };
+                (it.id(), subscribed)
+            })
         };
         wanted.iter().filter_map(find).collect::<Symbols>()
     });
@@ -164,12 +181,22 @@ fn commanded(
     None
 }
 
-fn frame(content: Content, news: &Published, symbols: &Symbols) -> Option<Value> {
+fn frame(
+    exchange: &Exchange,
+    content: Content,
+    news: &Published,
+    symbols: &mut Symbols,
+) -> Option<Value> {
     let What::Market(kind, payload) = &news.what else {
         return None;
     };
     let event = Event::decode(kind.number(), payload).ok()?;
-    let (symbol, decimals) = symbols.get(&event.instrument()?)?;
+    let id = event.instrument()?;
+    let Subscribed {
+        symbol,
+        decimals,
+        shown,
+    } = symbols.get_mut(&id)?;
     let price = |price| raw(decimals.price_decimal(price).normalize());
     let qty = |qty| raw(decimals.qty_decimal(qty).normalize());
     let ms = |venue_time_ns: u64| match venue_time_ns {
@@ -193,6 +220,21 @@ fn frame(content: Content, news: &Published, symbols: &Symbols) -> Option<Value>
             "s": symbol, "ap": price(quote.ask_price), "as": qty(quote.ask_qty),
             "bp": price(quote.bid_price), "bs": qty(quote.bid_qty), "t": ms(quote.venue_time_ns),
         })),
+        // Where the journal has a book and no quotes, the best of it is the quote.
+        (Content::Quotes, Event::BookDelta(_) | Event::BookSnapshot(_)) => {
+            let top = exchange.with(|truth| {
+                let instrument = truth.market().instrument(id).ok();
+                instrument.filter(|i| i.quote().is_none())?.top()
+            })?;
+            let (bid, ask) = (top.side(Side::Buy)?, top.side(Side::Sell)?);
+            if core::mem::replace(shown, top) == top {
+                return None;
+            }
+            Some(json!({
+                "s": symbol, "ap": price(ask.price), "as": qty(ask.qty), "bp": price(bid.price), "bs": qty(bid.qty),
+                "t": news.at.0 / 1_000_000,
+            }))
+        }
         (
             Content::Forex,
             Event::Quote(Quote {

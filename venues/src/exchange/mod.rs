@@ -32,6 +32,7 @@ pub use truth::{
 };
 
 use onetape_engine::time::Nanos;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast;
@@ -79,6 +80,8 @@ pub struct Exchange {
     published: broadcast::Sender<Arc<Published>>,
     faults: Faults,
     clock: ExchangeClock,
+    /// Wall time at which the clock stands at its origin.
+    wall_origin: AtomicU64,
 }
 
 impl Exchange {
@@ -90,7 +93,18 @@ impl Exchange {
             published,
             faults: Faults::new(faults),
             clock,
+            wall_origin: AtomicU64::new(clock.wall_origin.0),
         })
+    }
+
+    /// Sets the clock back to its origin: what has to be there before the first client is, and time begins.
+    pub fn begin(&self) {
+        self.wall_origin.store(wall_now().0, Ordering::Release);
+    }
+
+    /// What was published and some face has not heard yet; a face that is more than 65,536 behind misses the oldest.
+    pub fn unheard(&self) -> usize {
+        self.published.len()
     }
 
     /// Reads or changes the truth; what the change led to is published before the lock is given back.
@@ -116,12 +130,15 @@ impl Exchange {
 
     /// The exchange's time now.
     pub fn now(&self) -> Nanos {
-        self.clock.now()
+        self.clock().now()
     }
 
     /// The exchange's clock.
-    pub const fn clock(&self) -> ExchangeClock {
-        self.clock
+    pub fn clock(&self) -> ExchangeClock {
+        ExchangeClock {
+            wall_origin: Nanos(self.wall_origin.load(Ordering::Acquire)),
+            ..self.clock
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Truth> {

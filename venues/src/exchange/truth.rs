@@ -1,7 +1,7 @@
 //! The truth: what the market is, what was ordered, what was filled, who holds what.
 use super::matching::{self, Take};
 use onetape_engine::error::EngineError;
-use onetape_engine::event::{Event, Kind, Liquidity, Resolution, TradingStatus};
+use onetape_engine::event::{Event, InstrumentType, Kind, Liquidity, Resolution, TradingStatus};
 use onetape_engine::fees::OrderFees;
 use onetape_engine::id::{InstrumentId, Sequence};
 use onetape_engine::market::{Instrument, Market};
@@ -172,9 +172,9 @@ pub struct Report {
     pub repeated_client_ids: Vec<String>,
     /// Orders at work.
     pub open_orders: u64,
-    /// By instrument name: what is held now.
+    /// By instrument name: what orders have changed about what is held.
     pub holdings: BTreeMap<String, String>,
-    /// By instrument name: the largest absolute holding there ever was.
+    /// By instrument name: the largest absolute change of it that there ever was.
     pub largest_holdings: BTreeMap<String, String>,
     /// By venue and currency: cash gained or lost since the start.
     pub cash_changes: BTreeMap<String, String>,
@@ -191,6 +191,9 @@ pub struct Truth {
     open: Vec<u64>,
     by_client_id: BTreeMap<(String, String), Vec<u64>>,
     fills: Vec<VenueFill>,
+    /// What lay there before the first order, by coin.
+    inventory: BTreeMap<InstrumentId, i64>,
+    /// What orders have changed about it.
     holdings: BTreeMap<InstrumentId, i64>,
     largest: BTreeMap<InstrumentId, i64>,
     most_open: u64,
@@ -210,6 +213,7 @@ impl Truth {
             open: Vec::new(),
             by_client_id: BTreeMap::new(),
             fills: Vec::new(),
+            inventory: BTreeMap::new(),
             holdings: BTreeMap::new(),
             largest: BTreeMap::new(),
             most_open: 0,
@@ -221,10 +225,15 @@ impl Truth {
         }
     }
 
-    /// Gives every venue so much cash in each currency that its instruments are paid in.
+    /// Gives every venue so much cash in each currency that its instruments are paid in, and 1,000 of each coin.
     pub fn endow(&mut self, cash: Decimal) {
         for instrument in self.market.instruments() {
             let definition = &instrument.definition;
+            if definition.instrument_type == InstrumentType::Spot {
+                let coins = instrument.decimals().qty_from(Decimal::ONE_THOUSAND);
+                let coins = coins.map_or(0, |coins| coins.0);
+                self.inventory.insert(instrument.id(), coins);
+            }
             let key = (definition.venue.clone(), definition.quote.clone());
             self.initial_cash.insert(key.clone(), cash);
             self.cash.insert(key, cash);
@@ -380,7 +389,8 @@ impl Truth {
 
     /// What is held of an instrument.
     pub fn holding(&self, instrument: InstrumentId) -> Qty {
-        Qty(self.holdings.get(&instrument).copied().unwrap_or(0))
+        let of = |table: &BTreeMap<InstrumentId, i64>| table.get(&instrument).copied().unwrap_or(0);
+        Qty(of(&self.inventory) + of(&self.holdings))
     }
 
     /// A venue's cash by currency: all of it, and what orders at work hold back.

@@ -259,6 +259,8 @@ struct Leader {
     /// Positions whose cash is being asked for.
     positions: Positions,
     taken_at: Nanos,
+    /// The last page of each view: pages overlap, and what was told is not told again.
+    pages: [Vec<LeaderTrade>; 2],
 }
 
 /// Kinds of request; a tag is four times the leader's place and one of these.
@@ -288,6 +290,7 @@ impl LeaderFeed {
             wallet: *wallet,
             positions: Positions::default(),
             taken_at: Nanos(0),
+            pages: [Vec::new(), Vec::new()],
         };
         let places = wallets.iter().enumerate();
         Self {
@@ -460,11 +463,15 @@ impl Feed for LeaderFeed {
                     Role::Both
                 };
                 let mut rows = trade_rows(response, role, &self.instruments)?;
+                rows.retain(|row| row.wallet == wallet);
                 // The API has the newest first; the tape has them as they came about.
                 rows.reverse();
-                for row in rows.into_iter().filter(|row| row.wallet == wallet) {
-                    out.event(&Event::LeaderTrade(Box::new(row)));
+                let [taken, all] = &mut leader.pages;
+                let page = if kind == TAKEN { taken } else { all };
+                for row in rows.iter().filter(|row| !page.contains(row)) {
+                    out.event(&Event::LeaderTrade(Box::new(row.clone())));
                 }
+                *page = rows;
                 Ok(())
             }
         }

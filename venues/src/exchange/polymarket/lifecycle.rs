@@ -3,8 +3,9 @@
 use super::{Face, LEADER_ROWS_MAX, wire};
 use crate::exchange::{Published, VenueFill, VenueOrder, What};
 use crate::polymarket::VENUE;
-use onetape_engine::event::{Event, Kind};
-use onetape_engine::order::OrderState;
+use onetape_engine::event::{Aggressor, Event, Kind, LeaderTrade, Liquidity, Trade};
+use onetape_engine::order::{OrderState, Side};
+use onetape_engine::time::Nanos;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +119,7 @@ fn catch_up(face: &Arc<Face>) {
 fn learn(face: &Face, kind: Kind, payload: &[u8]) {
     if !matches!(
         kind,
-        Kind::ContractTerms | Kind::LeaderTrade | Kind::LeaderPortfolio
+        Kind::ContractTerms | Kind::LeaderTrade | Kind::LeaderPortfolio | Kind::Trade
     ) {
         return;
     }
@@ -126,15 +127,9 @@ fn learn(face: &Face, kind: Kind, payload: &[u8]) {
         Ok(Event::ContractTerms(terms)) => {
             face.kept().terms.insert(terms.instrument, *terms);
         }
+        Ok(Event::Trade(trade)) => tell_row(face, &strangers(trade)),
         Ok(Event::LeaderTrade(trade)) => {
-            let row = face
-                .exchange
-                .with(|truth| super::data::leader_row(truth, &trade));
-            if let Some(row) = row {
-                let message =
-                    json!({ "topic": "activity", "type": "trades", "payload": row }).to_string();
-                let _ = face.rows.send(message.into());
-            }
+            tell_row(face, &trade);
             let mut kept = face.kept();
             kept.leader_trades.push_back(*trade);
             if kept.leader_trades.len() > LEADER_ROWS_MAX {
@@ -146,6 +141,35 @@ fn learn(face: &Face, kind: Kind, payload: &[u8]) {
             face.kept().portfolios.insert(wallet, *portfolio);
         }
         _ => {}
+    }
+}
+
+/// A row of the stream of everybody's trades.
+fn tell_row(face: &Face, trade: &LeaderTrade) {
+    let row = face
+        .exchange
+        .with(|truth| super::data::leader_row(truth, trade));
+    if let Some(row) = row {
+        let message = json!({ "topic": "activity", "type": "trades", "payload": row });
+        let _ = face.rows.send(message.to_string().into());
+    }
+}
+
+/// A trade of the market as that of a wallet that nobody follows.
+fn strangers(trade: &Trade) -> LeaderTrade {
+    LeaderTrade {
+        wallet: wire::STRANGER.to_owned(),
+        instrument: trade.instrument,
+        side: match trade.aggressor() {
+            Aggressor::Seller => Side::Sell,
+            Aggressor::Buyer | Aggressor::Unknown => Side::Buy,
+        },
+        price: trade.price,
+        qty: trade.qty,
+        transaction: format!("0x{:064x}", trade.trade_id),
+        liquidity: Liquidity::Taker,
+        traded_at: Nanos(trade.venue_time_ns),
+        occurrence: 0,
     }
 }
 

@@ -68,8 +68,9 @@ pub(super) async fn gamma(State(face): Shared, Query(asked): Asked) -> Response 
         let open = instrument.status == TradingStatus::Open && instrument.settled_at.is_none();
         let list = |items: [&str; 2]| json!(items).to_string();
         let terms = terms.get(&instrument.id());
+        let rules = rules_text(terms.map_or("unknown", |terms| &terms.rules_hash));
         Some(json!({
-            "conditionId": condition, "slug": symbol, "question": symbol, "description": rules_text(symbol),
+            "conditionId": condition, "slug": symbol, "question": symbol, "description": rules,
             "endDate": terms.map(|terms| wire::iso(terms.closes_at)),
             "events": terms.map_or(json!([]), |terms| json!([{ "slug": terms.cluster }])),
             "active": true, "closed": instrument.settled_at.is_some(), "acceptingOrders": open, "negRisk": false,

@@ -94,9 +94,10 @@ fn condition_id(token: &str) -> String {
     hex(&keccak(&[b"condition", token.as_bytes()]))
 }
 
-/// The rule text of an instrument's market, for approvals that name its hash.
-pub fn rules_text(symbol: &str) -> String {
-    format!("The rules of {symbol} on the local exchange.")
+/// A rule text. A journal has the hash of the true one only, so what is served names that: contracts of one rule have one
+/// text, and its own hash is another one.
+pub fn rules_text(rules_hash: &str) -> String {
+    format!("The rules '{rules_hash}' on the local exchange.")
 }
 
 /// Trades of a wallet that are remembered, all wallets together.

@@ -175,7 +175,7 @@ pub(super) fn order(face: &Face, instrument: &Instrument, order: &VenueOrder) ->
 }
 
 /// Somebody else.
-const STRANGER: &str = "0x000000000000000000000000000000000000dead";
+pub(super) const STRANGER: &str = "0x000000000000000000000000000000000000dead";
 
 /// A fill as the venue tells it: the outer fields are the taker's, who may be a stranger.
 pub(super) fn trade(face: &Face, instrument: &Instrument, fill: &VenueFill, stage: Stage) -> Value {
