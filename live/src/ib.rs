@@ -235,7 +235,7 @@ struct Placing {
 
 #[cfg_attr(
     not(any(feature = "ib", test)),
-    expect(dead_code, reason = "nothing to keep without the feature")
+    allow(dead_code, reason = "nothing to keep without the feature")
 )]
 /// Keeps a connection: does what it is asked to, one after the other, and hands on what the broker tells.
 struct Keeper<B> {
