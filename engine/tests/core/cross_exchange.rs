@@ -1115,6 +1115,7 @@ fn holds_bounds(
     let mut day = Day::without_fees(json!({
         "coin_upbit": coins.0 as f64 / 1_000.0, "coin_binance": coins.1 as f64 / 1_000.0,
         "krw": krw, "usdt": usdt, "max_position_usdt": most, "min_liquidity_krw": 0, "max_imbalance_pct": 100,
+        "max_coins_exposure_usdt": 20_000, "max_coin_exposure_pct": 60,
     }));
     for (id, lot) in [(UPBIT, lots.0), (BINANCE, lots.1)] {
         let mut rules = rules(id);
@@ -1141,7 +1142,8 @@ fn holds_bounds(
         prop_assert!(u <= sellable * 100_000, "no shorting");
         let all = (coins.0 + coins.1) * 100_000;
         prop_assert!((receiving * 100_000 + u) * 10 <= all * 7, "skew");
-        prop_assert!(i128::from(u) * 100_001 <= i128::from(most) * 100_000_000);
+        // 60 % of 20,000 are 6,000 dollars a leg.
+        prop_assert!(i128::from(u) * 100_001 <= i128::from(most.min(6_000)) * 100_000_000);
         let (cost, cash) = if is_dear {
             (i128::from(b) * 10_000_100 / 10_000_000, usdt)
         } else {
