@@ -325,8 +325,7 @@ impl Desk {
             let limits = of(config.risk.venues.get(&instrument.definition.venue))?;
             self.limits.venues.push(limits.unwrap_or_default());
         }
-        self.routes
-            .push(config.route(&instrument.definition.venue));
+        self.routes.push(config.route(&instrument.definition.venue));
         Ok(())
     }
 
@@ -424,7 +423,7 @@ impl Desk {
     pub(crate) fn route(&self, instrument: InstrumentId) -> Result<&Route, EngineError> {
         self.routes
             .get(instrument.index())
-            .ok_or(EngineError::UnknownInstrument(instrument))
+            .ok_or_else(|| EngineError::UnknownInstrument(instrument))
     }
 
     fn report(
@@ -435,7 +434,9 @@ impl Desk {
         report: &ExecutionReport,
         market: &Market,
     ) -> Result<(), EngineError> {
-        let (order, is_late) = match self.orders.report(report) {
+        let outcome = self.orders.report(report);
+        // Looked at where it stands: an order is large.
+        let (order, is_late) = match &outcome {
             Outcome::Moved { order } => (order, false),
             Outcome::LateFill { order } => (order, true),
             Outcome::Repeated => {
@@ -450,7 +451,7 @@ impl Desk {
         let instrument = market.instrument(order.instrument)?;
         let route = *self.route(order.instrument)?;
         if !route.mode.is_real() {
-            self.paper_reported(now, report, &order, instrument, &route.paper);
+            self.paper_reported(now, report, order, instrument, &route.paper);
         }
         if let Some(fill) = &report.fill {
             if let Some(schedule) = instrument.fees_at(now)

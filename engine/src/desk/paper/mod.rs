@@ -374,14 +374,15 @@ impl Desk {
             out,
         };
         let venue = self.route(order.instrument)?.paper;
-        let draw = |what| draw_per_million(self.config().seed, id, what);
+        let seed = self.config().seed;
+        let drawn = |what, rate| rate > 0 && draw_per_million(seed, id, what) < rate;
         match order.state {
             // The outcome is told now: half of these orders never reached the venue, the others reach it now.
-            OrderState::Unknown if draw(Draw::Lost) < 500_000 => {
+            OrderState::Unknown if drawn(Draw::Lost, 500_000) => {
                 return reports.end(OrderState::Rejected, VenueReason::Lost);
             }
             OrderState::Unknown => {}
-            _ if draw(Draw::Unknown) < venue.unknown_per_million => {
+            _ if drawn(Draw::Unknown, venue.unknown_per_million) => {
                 reports.push(OrderState::Unknown, None, None);
                 return Ok(());
             }
@@ -393,7 +394,7 @@ impl Desk {
         if !meets_rules(order, instrument, now) {
             return reports.end(OrderState::Rejected, VenueReason::Rules);
         }
-        if draw(Draw::Reject) < venue.reject_per_million {
+        if drawn(Draw::Reject, venue.reject_per_million) {
             return reports.end(OrderState::Rejected, VenueReason::Seeded);
         }
         let limit = match order.order_type {
