@@ -73,6 +73,21 @@ impl SessionConfig {
     pub fn mode(&self, venue: &str) -> VenueMode {
         self.modes.get(venue).copied().unwrap_or_default()
     }
+
+    /// Where a venue's orders go.
+    pub(crate) fn route(&self, venue: &str) -> Route {
+        Route {
+            mode: self.mode(venue),
+            paper: self.paper.for_venue(venue),
+        }
+    }
+}
+
+/// Where the orders of an instrument go, looked up by its venue's name once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    pub(crate) mode: VenueMode,
+    pub(crate) paper: PaperVenueConfig,
 }
 
 /// One strategy of a session.
@@ -135,6 +150,13 @@ impl QueueModel {
             QueueModel::RiskAverse => "risk_averse",
             QueueModel::PowerProbability => "power_probability",
         }
+    }
+}
+
+impl PaperVenueConfig {
+    /// From decision to report, in event time.
+    pub(crate) const fn latency_ns(&self) -> u64 {
+        self.latency_us.saturating_mul(1_000)
     }
 }
 

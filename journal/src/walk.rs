@@ -104,22 +104,43 @@ impl Cursor {
     /// checksum and sequence; does not move.
     #[inline(always)]
     pub(crate) fn peek(&self) -> Option<RawFrame> {
+        let word = self.verified()?;
+        // SAFETY: the frame's extent was checked against the limit, so it lies within the segment and not at null.
+        let (timestamp_ns, payload) = unsafe {
+            (
+                self.load(self.offset + FRAME_AT_TIMESTAMP),
+                self.base.add(self.offset + FRAME_AT_PAYLOAD),
+            )
+        };
+        Some(RawFrame {
+            sequence: self.next_sequence,
+            timestamp_ns,
+            payload,
+            length: word.length(),
+            tag_bits: word.tag_bits(),
+        })
+    }
+
+    /// The word of the next frame if all of it is sound. Only the word, for a register holds it: a whole [`RawFrame`]
+    /// would be written to memory and read again on every frame.
+    #[inline(always)]
+    fn verified(&self) -> Option<CommitWord> {
         #[cfg(target_arch = "x86_64")]
         if self.hardware {
             // SAFETY: the flag is the detection of SSE4.2.
-            return unsafe { self.peek_sse42() };
+            return unsafe { self.verified_sse42() };
         }
-        self.peek_portable()
+        self.verified_portable()
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "sse4.2")]
-    fn peek_sse42(&self) -> Option<RawFrame> {
+    fn verified_sse42(&self) -> Option<CommitWord> {
         // SAFETY: this function has the feature.
         unsafe { self.verify::<checksum::Sse42>() }
     }
 
-    fn peek_portable(&self) -> Option<RawFrame> {
+    fn verified_portable(&self) -> Option<CommitWord> {
         // SAFETY: the portable implementation needs no feature.
         unsafe { self.verify::<checksum::Portable>() }
     }
@@ -152,7 +173,7 @@ impl Cursor {
     /// # Safety
     /// The CPU has the feature of `C`.
     #[inline(always)]
-    unsafe fn verify<C: Crc>(&self) -> Option<RawFrame> {
+    unsafe fn verify<C: Crc>(&self) -> Option<CommitWord> {
         if self.offset + FRAME_HEADER > self.limit {
             return None;
         }
@@ -165,32 +186,21 @@ impl Cursor {
             return None;
         }
         // SAFETY: the word is there, so the frame is; its extent was checked against the limit.
-        let (sequence, timestamp_ns, crc) = unsafe { self.checksum::<C>(word) };
+        let (sequence, crc) = unsafe { self.checksum::<C>(word) };
         let kind = word.tag_bits() & TAG_KIND_MASK;
         // One branch instead of four: all of them hold for every frame of a sound journal.
         let sound = (crc == word.crc())
             & (sequence == self.next_sequence)
             & (kind.wrapping_sub(1) < KIND_RESERVED - 1);
-        if !sound {
-            return None;
-        }
-        // SAFETY: within the segment, so not null.
-        let payload = unsafe { self.base.add(self.offset + FRAME_AT_PAYLOAD) };
-        Some(RawFrame {
-            sequence,
-            timestamp_ns,
-            payload,
-            length,
-            tag_bits: word.tag_bits(),
-        })
+        sound.then_some(word)
     }
 
-    /// Sequence, timestamp and checksum of the frame at the cursor.
+    /// Sequence and checksum of the frame at the cursor.
     ///
     /// # Safety
     /// The CPU has the feature of `C`; the frame's extent by `word` lies within the limit.
     #[inline(always)]
-    unsafe fn checksum<C: Crc>(&self, word: CommitWord) -> (u64, u64, u32) {
+    unsafe fn checksum<C: Crc>(&self, word: CommitWord) -> (u64, u32) {
         // SAFETY: the extent lies within the limit by the caller's word; so do all loads below.
         unsafe {
             let sequence = self.load(self.offset + FRAME_AT_SEQUENCE);
@@ -210,7 +220,7 @@ impl Cursor {
                     at += 8;
                 }
             }
-            (sequence, timestamp_ns, !C::half(state, word.raw() as u32))
+            (sequence, !C::half(state, word.raw() as u32))
         }
     }
 
@@ -233,7 +243,7 @@ impl Cursor {
             });
         }
         // SAFETY: the portable implementation needs no feature; the extent was just checked.
-        let (sequence, _, computed) = unsafe { self.checksum::<checksum::Portable>(word) };
+        let (sequence, computed) = unsafe { self.checksum::<checksum::Portable>(word) };
         if computed != word.crc() {
             return Found::Bad(Damage::Checksum {
                 found: word.crc(),

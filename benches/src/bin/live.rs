@@ -169,7 +169,7 @@ impl Rig {
     /// Shows a best bid and ask around the mid plus `ticks`.
     fn show(&self, ticks: i64) {
         let at = self.exchange.now();
-        let quote = Event::Quote(Quote {
+        let quote = Quote {
             instrument: InstrumentId(0),
             flags: 0,
             venue_time_ns: at.0,
@@ -178,10 +178,10 @@ impl Rig {
             bid_qty: Qty(100_000),
             ask_price: Price(MID + ticks),
             ask_qty: Qty(100_000),
-        });
+        };
         self.seen.lock().expect("no holder panics").shown_at = Some(Instant::now());
         self.exchange
-            .with(|truth| truth.evolve(at, &quote))
+            .with(|truth| truth.evolve(at, &Event::Quote(&quote)))
             .expect("the market takes it");
     }
 

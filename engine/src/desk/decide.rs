@@ -1,5 +1,5 @@
 //! What follows from an event: everything here looks at the desk and changes nothing.
-use super::{Desk, Due, Task, accounts};
+use super::{Desk, Due, Seat, Task, accounts};
 use crate::error::EngineError;
 use crate::event::{
     Alarm, DayRolled, Event, ExecutionReport, HaltChanged, IntentChanged, OperatorAction,
@@ -279,20 +279,12 @@ impl Desk {
         };
         for (place, seat) in self.seats.iter().enumerate() {
             if seat.watches.get(instrument.index()) == Some(&true) {
-                self.ask(
-                    StrategyId(place as u16),
-                    sequence,
-                    now,
-                    event,
-                    market,
-                    scratch,
-                    out,
-                );
+                let view = self.view(StrategyId(place as u16), sequence, now, market);
+                seat.ask(&view, event, &mut scratch.wishes, out);
             }
         }
     }
 
-    #[inline]
     #[expect(
         clippy::too_many_arguments,
         reason = "the context of one question, taken apart nowhere else"
@@ -307,19 +299,26 @@ impl Desk {
         scratch: &mut Scratch,
         out: &mut impl FnMut(Decision),
     ) {
-        let Some(seat) = self.seats.get(strategy.index()) else {
-            return;
-        };
-        let view = View {
+        if let Some(seat) = self.seats.get(strategy.index()) {
+            let view = self.view(strategy, sequence, now, market);
+            seat.ask(&view, event, &mut scratch.wishes, out);
+        }
+    }
+
+    #[inline]
+    const fn view<'a>(
+        &'a self,
+        strategy: StrategyId,
+        sequence: Sequence,
+        now: Nanos,
+        market: &'a Market,
+    ) -> View<'a> {
+        View {
             strategy,
             sequence,
             now,
             market,
             desk: self,
-        };
-        seat.strategy.decide(event, &view, &mut scratch.wishes);
-        if !scratch.wishes.is_empty() {
-            pass_on(strategy, &seat.gates, &mut scratch.wishes, out);
         }
     }
 
@@ -334,13 +333,7 @@ impl Desk {
     ) -> Explanation {
         let mut wishes = Wishes::explaining();
         if let Some(seat) = self.seats.get(strategy.index()) {
-            let view = View {
-                strategy,
-                sequence,
-                now,
-                market,
-                desk: self,
-            };
+            let view = self.view(strategy, sequence, now, market);
             seat.strategy.decide(event, &view, &mut wishes);
         }
         wishes.into_explanation()
@@ -391,6 +384,22 @@ impl Desk {
             .drain(..)
             .for_each(|report| out(DueDecision::Report(report)));
         Ok(())
+    }
+}
+
+impl Seat {
+    #[inline(always)]
+    fn ask(
+        &self,
+        view: &View<'_>,
+        event: &Event<'_>,
+        wishes: &mut Wishes,
+        out: &mut impl FnMut(Decision),
+    ) {
+        self.strategy.decide(event, view, wishes);
+        if !wishes.is_empty() {
+            pass_on(view.strategy, &self.gates, wishes, out);
+        }
     }
 }
 

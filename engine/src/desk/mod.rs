@@ -30,7 +30,7 @@ use crate::id::{InstrumentId, Sequence, StrategyId, VenueId};
 use crate::market::{Instrument, Market};
 use crate::order::{Order, OrderState};
 use crate::risk::{DayStart, HaltReason, LimitUnits, RiskState};
-use crate::session::{PaperVenueConfig, SessionConfig, StrategyConfig};
+use crate::session::{PaperVenueConfig, Route, SessionConfig, StrategyConfig};
 use crate::strategy::{AnyStrategy, Candidate, LastGates, Strategy};
 use crate::time::{DAY_NS, Nanos};
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,9 @@ pub struct Desk {
     performance: Performance,
     /// The last frame with a report that said nothing new: nobody is asked what to make of it.
     repeated_report: Sequence,
+    /// By instrument; follows from the configuration and the market, so it is no state of its own.
+    #[serde(skip)]
+    routes: Vec<Route>,
 }
 
 impl Desk {
@@ -161,7 +164,7 @@ impl Desk {
                 self.order_decided(sequence, now, event, decided, market)?
             }
             Event::CancelDecided(decided) => {
-                self.cancel_decided(sequence, now, decided, market)?;
+                self.cancel_decided(sequence, now, decided)?;
                 self.show_owner(decided.strategy, sequence, now, event, market)?;
             }
             Event::ExecutionReport(report) => self.report(sequence, now, event, report, market)?,
@@ -346,6 +349,7 @@ impl Desk {
         self.check_change(next, market)?;
         let seated = self.seats.len();
         self.limits = ScopedLimits::default();
+        self.routes.clear();
         for (place, strategy) in next.strategies.iter().enumerate() {
             if place >= seated {
                 self.seat(strategy, next)?;
@@ -358,7 +362,7 @@ impl Desk {
         self.limits.total = LimitUnits::new(&next.risk.total)?;
         self.config = Some(Box::new(next.clone()));
         for instrument in market.instruments() {
-            self.limit(instrument)?;
+            self.find_limits_and_route(instrument)?;
             self.show_instrument(instrument, seated)?;
         }
         Ok(())
@@ -368,7 +372,7 @@ impl Desk {
     fn bind(&mut self, id: InstrumentId, market: &Market) -> Result<(), EngineError> {
         let instrument = market.instrument(id)?;
         self.show_instrument(instrument, 0)?;
-        self.limit(instrument)
+        self.find_limits_and_route(instrument)
     }
 
     /// Shows an instrument to the strategies from a place on.
@@ -387,8 +391,9 @@ impl Desk {
         Ok(())
     }
 
-    /// Finds the limits of the next instrument, and of its venue where it is the venue's first.
-    fn limit(&mut self, instrument: &Instrument) -> Result<(), EngineError> {
+    /// Finds what the configuration says about the next instrument: its limits, those of its venue where it is the venue's
+    /// first, and where its orders go.
+    fn find_limits_and_route(&mut self, instrument: &Instrument) -> Result<(), EngineError> {
         let Some(config) = &self.config else {
             return Ok(());
         };
@@ -400,7 +405,16 @@ impl Desk {
             let limits = of(config.risk.venues.get(&instrument.definition.venue))?;
             self.limits.venues.push(limits.unwrap_or_default());
         }
+        self.routes.push(config.route(&instrument.definition.venue));
         Ok(())
+    }
+
+    /// Finds every order's way again after a restoration.
+    pub(crate) fn find_routes(&mut self, market: &Market) {
+        if let Some(config) = &self.config {
+            let of = |instrument: &Instrument| config.route(&instrument.definition.venue);
+            self.routes = market.instruments().iter().map(of).collect();
+        }
     }
 
     /// The first frame of a second: equity is sampled.
@@ -446,11 +460,12 @@ impl Desk {
         self.stats.orders += 1;
         self.risk.order_decided(now, decided);
         self.orders.decided(sequence, now, decided);
-        if self.is_real(decided.instrument, market)? {
+        let route = self.route(decided.instrument)?;
+        if route.mode.is_real() {
             // The gateway reports what becomes of it.
             return self.show_owner(decided.strategy, sequence, now, event, market);
         }
-        let at = now.after(self.latency_ns(decided.instrument, market)?);
+        let at = now.after(route.paper.latency_ns());
         let id = crate::id::OrderId(sequence.0);
         self.schedule.add(Due {
             at,
@@ -465,11 +480,14 @@ impl Desk {
         sequence: Sequence,
         now: Nanos,
         decided: &CancelDecided,
-        market: &Market,
     ) -> Result<(), EngineError> {
         self.stats.cancels += 1;
-        if self.orders.cancelling(decided.order) && !self.is_real(decided.instrument, market)? {
-            let at = now.after(self.latency_ns(decided.instrument, market)?);
+        if !self.orders.cancelling(decided.order) {
+            return Ok(());
+        }
+        let route = self.route(decided.instrument)?;
+        if !route.mode.is_real() {
+            let at = now.after(route.paper.latency_ns());
             // An order whose outcome is unknown can't be cancelled before the venue knows it.
             let known_at = self.schedule.due_at(Task::OrderArrives(decided.order));
             self.schedule.add(Due {
@@ -481,22 +499,11 @@ impl Desk {
         Ok(())
     }
 
-    /// Whether orders of the instrument leave the process.
-    fn is_real(&self, instrument: InstrumentId, market: &Market) -> Result<bool, EngineError> {
-        let definition = &market.instrument(instrument)?.definition;
-        Ok(self.config().mode(&definition.venue).is_real())
-    }
-
-    fn latency_ns(&self, instrument: InstrumentId, market: &Market) -> Result<u64, EngineError> {
-        let instrument = market.instrument(instrument)?;
-        Ok(self
-            .paper_venue(instrument)
-            .latency_us
-            .saturating_mul(1_000))
-    }
-
-    fn paper_venue(&self, instrument: &Instrument) -> PaperVenueConfig {
-        self.config().paper.for_venue(&instrument.definition.venue)
+    /// Where orders of the instrument go.
+    pub(crate) fn route(&self, instrument: InstrumentId) -> Result<&Route, EngineError> {
+        self.routes
+            .get(instrument.index())
+            .ok_or_else(|| EngineError::UnknownInstrument(instrument))
     }
 
     fn report(
@@ -507,7 +514,9 @@ impl Desk {
         report: &ExecutionReport,
         market: &Market,
     ) -> Result<(), EngineError> {
-        let (order, is_late) = match self.orders.report(report) {
+        let outcome = self.orders.report(report);
+        // Looked at where it stands: an order is large.
+        let (order, is_late) = match &outcome {
             Outcome::Moved { order } => (order, false),
             Outcome::LateFill { order } => (order, true),
             Outcome::Repeated => {
@@ -520,8 +529,9 @@ impl Desk {
             }
         };
         let instrument = market.instrument(order.instrument)?;
-        if !self.is_real(order.instrument, market)? {
-            self.paper_reported(now, report, &order, instrument);
+        let route = *self.route(order.instrument)?;
+        if !route.mode.is_real() {
+            self.paper_reported(now, report, order, instrument, &route.paper);
         }
         if let Some(fill) = &report.fill {
             if let Some(schedule) = instrument.fees_at(now)
@@ -546,16 +556,12 @@ impl Desk {
         report: &ExecutionReport,
         order: &Order,
         instrument: &Instrument,
+        venue: &PaperVenueConfig,
     ) {
         self.schedule.remove(Task::OrderArrives(order.id));
         if order.state.is_final() {
             self.schedule.remove(Task::CancelArrives(order.id));
         }
-        // Looked up where it is asked for: by what joins a queue and by what is unknown.
-        let venue = match order.state {
-            OrderState::Acked | OrderState::Unknown => self.paper_venue(instrument),
-            _ => PaperVenueConfig::default(),
-        };
         // The paper venue tells what became of it later; a venue's own report, which no frame of ours led to, does not.
         if order.state == OrderState::Unknown && report.cause != Sequence(0) {
             let at = now.after(venue.unknown_ms.saturating_mul(1_000_000));
@@ -566,7 +572,7 @@ impl Desk {
             });
             self.schedule.postpone(Task::CancelArrives(order.id), at);
         }
-        self.paper.see_report(report, order, instrument, &venue);
+        self.paper.see_report(report, order, instrument, venue);
     }
 
     /// A fill that the venue took back: what it moved goes back at its own price, and the order does not come to life.
@@ -670,7 +676,10 @@ impl Desk {
     pub fn config(&self) -> &SessionConfig {
         static NONE: std::sync::LazyLock<SessionConfig> =
             std::sync::LazyLock::new(SessionConfig::default);
-        self.config.as_deref().unwrap_or(&NONE)
+        match &self.config {
+            Some(config) => config,
+            None => &NONE,
+        }
     }
 
     pub(crate) const fn limits(&self) -> &ScopedLimits {

@@ -11,6 +11,7 @@ use super::Kind;
 use crate::error::DecodeError;
 use crate::id::InstrumentId;
 use crate::number::{Price, Qty};
+use crate::order::Side;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Best bid and ask. A side without a bid or ask has quantity 0.
@@ -161,6 +162,15 @@ impl<'a> BookUpdate<'a> {
         }
         let (bids, asks) = levels.split_at(bids);
         Ok(Self { header, bids, asks })
+    }
+
+    /// The new quantities of a side: `Buy` for the bids.
+    #[inline]
+    pub const fn side(&self, side: Side) -> &'a [Level] {
+        match side {
+            Side::Buy => self.bids,
+            Side::Sell => self.asks,
+        }
     }
 
     /// Appends the payload's bytes to `out`.

@@ -196,13 +196,20 @@ impl<'a> Event<'a> {
     /// The instrument that the event is about, where it is about one.
     #[inline]
     pub fn instrument(&self) -> Option<InstrumentId> {
+        match self {
+            Event::Quote(e) => Some(e.instrument),
+            Event::Trade(e) => Some(e.instrument),
+            Event::BookSnapshot(e) | Event::BookDelta(e) => Some(e.header.instrument),
+            rare => rare.instrument_of_rare(),
+        }
+    }
+
+    /// Apart, so that asking about market data stays small.
+    fn instrument_of_rare(&self) -> Option<InstrumentId> {
         Some(match self {
             Event::InstrumentDefined(e) => e.instrument,
             Event::TradingRules(e) => e.instrument,
             Event::FeeSchedule(e) => e.instrument,
-            Event::Quote(e) => e.instrument,
-            Event::Trade(e) => e.instrument,
-            Event::BookSnapshot(e) | Event::BookDelta(e) => e.header.instrument,
             Event::FeedState(e) => e.instrument,
             Event::MarketStatus(e) => e.instrument,
             Event::Resolution(e) => e.instrument,

@@ -91,17 +91,17 @@ impl BookSide {
     #[inline]
     fn find(&self, page: i64) -> Result<usize, usize> {
         // Most updates are near the best price: look at the last pages before searching.
-        let len = self.directory.len();
-        let near = len.saturating_sub(4);
-        for (place, entry) in self.directory.iter().enumerate().skip(near).rev() {
-            if entry.page == page {
-                return Ok(place);
-            }
+        let mut end = self.directory.len();
+        for entry in self.directory.iter().rev().take(4) {
             if entry.page < page {
-                return Err(place + 1);
+                return Err(end);
+            }
+            end -= 1;
+            if entry.page == page {
+                return Ok(end);
             }
         }
-        self.directory[..near].binary_search_by_key(&page, |entry| entry.page)
+        self.directory[..end].binary_search_by_key(&page, |entry| entry.page)
     }
 
     /// Sets the quantity of a level; 0 removes it.
@@ -249,13 +249,11 @@ pub struct Book {
 
 impl From<(BookSide, BookSide)> for Book {
     fn from((bids, asks): (BookSide, BookSide)) -> Self {
-        let mut book = Self {
-            bids,
-            asks,
-            top: Top::default(),
+        let top = Top {
+            bid: bids.best().unwrap_or_default(),
+            ask: asks.best().unwrap_or_default(),
         };
-        book.find_top();
-        book
+        Self { bids, asks, top }
     }
 }
 
@@ -278,29 +276,26 @@ impl Book {
         self.top = Top::default();
     }
 
-    #[inline]
-    fn find_top(&mut self) {
-        self.top = Top {
-            bid: self.bids.best().unwrap_or_default(),
-            ask: self.asks.best().unwrap_or_default(),
-        };
-    }
-
     /// Sets the given levels; false when one has a negative quantity or a price that is not positive.
     #[inline]
     pub(super) fn apply(&mut self, bids: &[Level], asks: &[Level]) -> bool {
-        for level in bids.iter().chain(asks) {
-            if level.qty.0 < 0 || level.price.0 <= 0 {
-                return false;
+        let is_bad = |level: &Level| level.qty.0 < 0 || level.price.0 <= 0;
+        if bids.iter().any(is_bad) || asks.iter().any(is_bad) {
+            return false;
+        }
+        // Most updates are of one side: the other one's best level stays.
+        if !bids.is_empty() {
+            for level in bids {
+                self.bids.set(level.price, level.qty);
             }
+            self.top.bid = self.bids.best().unwrap_or_default();
         }
-        for level in bids {
-            self.bids.set(level.price, level.qty);
+        if !asks.is_empty() {
+            for level in asks {
+                self.asks.set(level.price, level.qty);
+            }
+            self.top.ask = self.asks.best().unwrap_or_default();
         }
-        for level in asks {
-            self.asks.set(level.price, level.qty);
-        }
-        self.find_top();
         true
     }
 

@@ -188,11 +188,10 @@ pub fn explain(
 
 /// The worst price at which a market order to a real venue may trade: as far through our own book as a limit may lie.
 pub fn worst_price(desk: &Desk, market: &Market, order: &Proposal) -> Option<Price> {
-    let instrument = market.instrument(order.instrument).ok()?;
-    let sends = desk.config().mode(&instrument.definition.venue).is_real();
-    if order.order_type != OrderType::Market || !sends {
+    if order.order_type != OrderType::Market || !desk.route(order.instrument).ok()?.mode.is_real() {
         return None;
     }
+    let instrument = market.instrument(order.instrument).ok()?;
     let best = instrument.top()?.side(order.side.opposite())?.price;
     let rules = instrument.rules_at(instrument.top_received_at())?;
     let distance = i128::from(best.0) * i128::from(desk.config().risk.price_collar_bps) / 10_000;
@@ -212,6 +211,7 @@ struct Subject<'a> {
     strategy: StrategyId,
     order: &'a Proposal,
     instrument: &'a Instrument,
+    mode: VenueMode,
 }
 
 impl<'a> Subject<'a> {
@@ -229,6 +229,7 @@ impl<'a> Subject<'a> {
             strategy,
             order,
             instrument: market.instrument(order.instrument)?,
+            mode: desk.route(order.instrument)?.mode,
         })
     }
 
@@ -253,8 +254,7 @@ impl<'a> Subject<'a> {
             return None;
         }
         let venue = self.instrument.venue;
-        let config = self.desk.config();
-        let mode = config.mode(&self.instrument.definition.venue);
+        let mode = self.mode;
         let sends = mode != VenueMode::Shadow;
         if !gauge.ask(Gate::Shadow, None, AtLeast, sends, holds(sends)) {
             return None;

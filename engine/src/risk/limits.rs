@@ -107,6 +107,18 @@ impl LimitUnits {
 
     /// Whether no limit is set.
     pub fn is_unlimited(&self) -> bool {
-        *self == Self::default()
+        matches!(
+            self,
+            Self {
+                order_qty: None,
+                order_notional: None,
+                open_orders: None,
+                orders_per_second: None,
+                position: None,
+                open_positions: None,
+                gross_notional: None,
+                daily_loss: None,
+            }
+        )
     }
 }

@@ -162,6 +162,45 @@ impl State {
                 | (Source::Bars, Event::BarClosed(_))
         )
     }
+
+    /// Orders what the averages ask for and is not held yet.
+    #[inline(never)]
+    fn compare(&self, view: &View<'_>, wishes: &mut Wishes) {
+        let Some(id) = self.bound else { return };
+        let held = view.position(id).0;
+        let above = self.fast.value > self.slow.value;
+        if (above && held > 0)
+            || (self.fast.value < self.slow.value
+                && (held < 0 || (!self.params.short && held == 0)))
+            || self.fast.value == self.slow.value
+            || view.now < self.quiet_until
+        {
+            return;
+        }
+        let Some(size) = self.qty else { return };
+        let target = if above {
+            size.0
+        } else if self.params.short {
+            -size.0
+        } else {
+            0
+        };
+        let Some(change) = target.checked_sub(held) else {
+            return;
+        };
+        let side = if change > 0 { Side::Buy } else { Side::Sell };
+        wishes.order(Proposal {
+            instrument: id,
+            side,
+            order_type: OrderType::Market,
+            time_in_force: TimeInForce::ImmediateOrCancel,
+            price: Price(0),
+            qty: Qty(change).abs(),
+            tag: 0,
+            hedges: None,
+            one_of: None,
+        });
+    }
 }
 
 impl Strategy for State {
@@ -236,43 +275,9 @@ impl Strategy for State {
 
     #[inline]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
-        let Some(id) = self.bound else { return };
-        if !self.is_tick(event) || self.seen < self.params.slow || self.working.is_some() {
-            return;
+        if self.is_tick(event) && self.seen >= self.params.slow && self.working.is_none() {
+            self.compare(view, wishes);
         }
-        let held = view.position(id).0;
-        let above = self.fast.value > self.slow.value;
-        if (above && held > 0)
-            || (self.fast.value < self.slow.value
-                && (held < 0 || (!self.params.short && held == 0)))
-            || self.fast.value == self.slow.value
-            || view.now < self.quiet_until
-        {
-            return;
-        }
-        let Some(size) = self.qty else { return };
-        let target = if above {
-            size.0
-        } else if self.params.short {
-            -size.0
-        } else {
-            0
-        };
-        let Some(change) = target.checked_sub(held) else {
-            return;
-        };
-        let side = if change > 0 { Side::Buy } else { Side::Sell };
-        wishes.order(Proposal {
-            instrument: id,
-            side,
-            order_type: OrderType::Market,
-            time_in_force: TimeInForce::ImmediateOrCancel,
-            price: Price(0),
-            qty: Qty(change).abs(),
-            tag: 0,
-            hedges: None,
-            one_of: None,
-        });
     }
 }
 

@@ -47,6 +47,9 @@ pub trait Strategy {
     ) -> Result<(), EngineError>;
 
     /// Says what it wants after an event that it has folded.
+    ///
+    /// Asked on every tick, so it is small (`inline`) or stays apart (`inline(never)`): what a large one needs of the
+    /// stack would be paid for by every strategy's tick.
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes);
 
     /// Figures of its own for reports, each with its name and unit: what orders and positions do not show.

@@ -201,7 +201,7 @@ impl Strategy for State {
         self.parents.evolve(sequence, now, event, market)
     }
 
-    #[inline]
+    #[inline(never)]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
         self.parents.decide(event, view, wishes);
         let is_market = matches!(

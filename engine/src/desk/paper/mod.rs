@@ -163,25 +163,21 @@ impl Paper {
         if !has_book(market, instrument) {
             return;
         }
+        if !self.taken.is_empty() {
+            self.taken.retain(|taken| {
+                let mut levels = update.side(taken.side).iter();
+                taken.instrument != instrument || levels.all(|level| level.price != taken.price)
+            });
+        }
         let mut estimated = false;
-        for (side, levels) in [(Side::Buy, update.bids), (Side::Sell, update.asks)] {
-            if levels.is_empty() {
-                continue;
-            }
-            if !self.taken.is_empty() {
-                self.taken.retain(|taken| {
-                    (taken.instrument, taken.side) != (instrument, side)
-                        || levels.iter().all(|level| level.price != taken.price)
-                });
-            }
-            for rest in self
-                .resting
-                .iter_mut()
-                .filter(|rest| (rest.instrument, rest.side) == (instrument, side))
-            {
-                if let Some(level) = levels.iter().find(|level| level.price == rest.price) {
-                    estimated |= rest.queue.show(level.qty.0);
-                }
+        for rest in self
+            .resting
+            .iter_mut()
+            .filter(|rest| rest.instrument == instrument)
+        {
+            let mut levels = update.side(rest.side).iter();
+            if let Some(level) = levels.find(|level| level.price == rest.price) {
+                estimated |= rest.queue.show(level.qty.0);
             }
         }
         if estimated {
@@ -288,6 +284,9 @@ impl Paper {
     /// Whether a market event may fill or end an order that rests: nearly none does, so this is asked first.
     #[inline]
     pub(super) fn may_report(&self, instrument: &Instrument) -> bool {
+        if self.resting.is_empty() && self.stops.is_empty() {
+            return false;
+        }
         let top = instrument.top().unwrap_or_default();
         let bid = top.side(Side::Buy).map_or(i64::MIN, |bid| bid.price.0);
         let ask = top.side(Side::Sell).map_or(i64::MAX, |ask| ask.price.0);
@@ -374,15 +373,16 @@ impl Desk {
             taken: &self.paper().taken,
             out,
         };
-        let venue = self.paper_venue(instrument);
-        let draw = |what| draw_per_million(self.config().seed, id, what);
+        let venue = self.route(order.instrument)?.paper;
+        let seed = self.config().seed;
+        let drawn = |what, rate| rate > 0 && draw_per_million(seed, id, what) < rate;
         match order.state {
             // The outcome is told now: half of these orders never reached the venue, the others reach it now.
-            OrderState::Unknown if draw(Draw::Lost) < 500_000 => {
+            OrderState::Unknown if drawn(Draw::Lost, 500_000) => {
                 return reports.end(OrderState::Rejected, VenueReason::Lost);
             }
             OrderState::Unknown => {}
-            _ if draw(Draw::Unknown) < venue.unknown_per_million => {
+            _ if drawn(Draw::Unknown, venue.unknown_per_million) => {
                 reports.push(OrderState::Unknown, None, None);
                 return Ok(());
             }
@@ -394,7 +394,7 @@ impl Desk {
         if !meets_rules(order, instrument, now) {
             return reports.end(OrderState::Rejected, VenueReason::Rules);
         }
-        if draw(Draw::Reject) < venue.reject_per_million {
+        if drawn(Draw::Reject, venue.reject_per_million) {
             return reports.end(OrderState::Rejected, VenueReason::Seeded);
         }
         let limit = match order.order_type {

@@ -620,7 +620,7 @@ impl Strategy for State {
         Ok(())
     }
 
-    #[inline]
+    #[inline(never)]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
         match event {
             Event::Quote(quote) => self.tend_token(quote.instrument, view, wishes),

@@ -625,7 +625,7 @@ impl Strategy for State {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
         let Some(bound) = &self.bound else { return };
         if matches!(event, Event::Trade(_)) {

@@ -427,7 +427,7 @@ impl Strategy for State {
         Ok(())
     }
 
-    #[inline]
+    #[inline(never)]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
         self.parents.decide(event, view, wishes);
         match event {

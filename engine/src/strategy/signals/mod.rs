@@ -721,7 +721,7 @@ impl Strategy for State {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
         if self.entries_work && view.is_halted() {
             self.take_back(wishes);

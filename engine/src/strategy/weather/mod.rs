@@ -599,7 +599,7 @@ impl Strategy for State {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn decide(&self, event: &Event<'_>, view: &View<'_>, wishes: &mut Wishes) {
         let instrument = match event {
             Event::Quote(quote) => quote.instrument,
