@@ -233,10 +233,6 @@ struct Placing {
     until: Instant,
 }
 
-#[cfg_attr(
-    not(any(feature = "ib", test)),
-    allow(dead_code, reason = "nothing to keep without the feature")
-)]
 /// Keeps a connection: does what it is asked to, one after the other, and hands on what the broker tells.
 struct Keeper<B> {
     broker: B,

@@ -870,6 +870,44 @@ mod tests {
     }
 
     #[test]
+    fn a_look_up_that_failed_is_made_again_before_anything_is_clear() {
+        let mut rig = Rig::new();
+        let id = rig.send(7, 10);
+        rig.tracker.answered(id, accepted(id), rig.now);
+        rig.tracker.look_up_everything(rig.now);
+        rig.tracker.looked_up(id, None, rig.now);
+        assert!(!rig.tracker.is_clear());
+        let now = rig.after(200);
+        assert_eq!(rig.tracker.to_look_up(now), [id]);
+        rig.tracker.looked_up(id, Some(true), now);
+        assert!(rig.tracker.is_clear());
+    }
+
+    #[test]
+    fn the_rest_of_an_order_that_the_venue_no_longer_knows_is_cancelled() {
+        let mut rig = Rig::new();
+        let id = rig.send(7, 10);
+        rig.fill(rig.key(id), "f1", 4);
+        let unknown = PlaceAnswer::Unknown {
+            why: "time-out".to_owned(),
+        };
+        rig.tracker.answered(id, unknown, rig.now);
+        for _ in 0..2 {
+            let now = rig.after(6_000);
+            rig.tracker.looked_up(id, Some(false), now);
+        }
+        assert_eq!(
+            rig.states(),
+            [
+                (Sent, 0),
+                (PartiallyFilled, 4),
+                (Unknown, 0),
+                (Cancelled, 0)
+            ]
+        );
+    }
+
+    #[test]
     fn an_order_from_before_a_crash_is_looked_up_and_never_sent_again() {
         let mut rig = Rig::new();
         let order = Order {

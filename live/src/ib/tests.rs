@@ -86,7 +86,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new() -> Self {
+    async fn new() -> Self {
         let script = Arc::new(Mutex::new(Script::default()));
         let (events, received) = mpsc::unbounded_channel();
         let broker = Scripted {
@@ -100,7 +100,7 @@ impl Rig {
         };
         let (inputs, queue) = Inputs::new(clock);
         let (told, facts) = mpsc::unbounded_channel();
-        Self {
+        let rig = Self {
             script,
             events,
             facts,
@@ -114,7 +114,13 @@ impl Rig {
                 };
                 connection.trade(told, inputs)
             },
-        }
+        };
+        // Answered once the listener is there: what is told before is told to nobody.
+        let asked = rig
+            .transport
+            .request(|answer| Command::Ask(Query::Holdings, answer));
+        assert!(asked.await.is_ok());
+        rig
     }
 
     fn tell(&self, event: BrokerEvent) {
@@ -199,7 +205,7 @@ fn lost() -> BrokerEvent {
 
 #[tokio::test]
 async fn the_gateways_first_word_of_an_order_is_the_answer_to_placing_it() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new().await;
     for (told, is_accepted) in [
         (state("a", OrderState::Acked), true),
         (fill("a", 4), true),
@@ -238,7 +244,7 @@ async fn the_gateways_first_word_of_an_order_is_the_answer_to_placing_it() {
 
 #[tokio::test]
 async fn while_the_way_is_lost_nothing_is_sent_and_nothing_is_believed() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new().await;
     rig.tell(lost());
     rig.resync().await;
     assert!(matches!(rig.place("a").await, PlaceAnswer::Rejected { .. }));
@@ -269,7 +275,7 @@ impl BrokerTransport {
 
 #[tokio::test]
 async fn an_order_under_way_when_the_way_is_lost_is_unknown_and_is_not_sent_again() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new().await;
     let script = rig.script.clone();
     let events = rig.events.clone();
     let (placed, ()) = tokio::join!(rig.place("a"), async {
@@ -301,7 +307,7 @@ async fn an_order_without_a_word_is_unknown_in_time() {
 
 #[tokio::test]
 async fn an_order_is_over_when_it_was_there_and_is_not_listed_twice() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new().await;
     rig.script(|script| script.open = vec![state("a", OrderState::Acked)]);
     assert_eq!(rig.look_up("a", None).await.known, Some(true));
     // Never heard of: perhaps it never arrived.
@@ -329,7 +335,7 @@ async fn an_order_is_over_when_it_was_there_and_is_not_listed_twice() {
 
 #[tokio::test]
 async fn a_list_that_tells_of_other_orders_loses_nothing_of_them() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new().await;
     rig.script(|script| script.done = vec![fill("a", 10), fill("b", 3)]);
     let found = rig.look_up("a", None).await;
     assert_eq!(found.facts, [fill("a", 10)]);
@@ -338,7 +344,7 @@ async fn a_list_that_tells_of_other_orders_loses_nothing_of_them() {
 
 #[tokio::test]
 async fn a_fill_that_does_not_read_halts() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new().await;
     rig.tell(BrokerEvent::Unreadable {
         why: "price".to_owned(),
     });

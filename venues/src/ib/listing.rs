@@ -101,7 +101,7 @@ pub fn list(
         fees: Some(FeeSchedule {
             instrument,
             effective_from: now,
-            maker: formula.clone(),
+            maker: formula,
             taker: formula,
             rounding: Rounding {
                 decimals: 2,
