@@ -50,7 +50,7 @@ fn session(modes: &str) -> String {
         "entry_bps = 40",
         "degraded_latency_ms = 1500\ndown_latency_ms = 1900",
     );
-    format!("{modes}\n{text}")
+    format!("{text}\n{modes}")
 }
 
 /// A local exchange that plays the day from the stocks' opening on.
