@@ -1,6 +1,7 @@
 //! A journal's inputs, played at the exchange's pace.
 use super::{Exchange, Truth};
-use onetape_engine::event::{Event, Kind, TradingRules};
+use onetape_engine::event::{Event, FeeSchedule, Kind, TradingRules};
+use onetape_engine::fees::{Rounding, RoundingMode};
 use onetape_engine::number::Qty;
 use onetape_engine::time::Nanos;
 use onetape_journal::Reader;
@@ -88,6 +89,9 @@ impl Player {
                 let played = exchange.with(|truth| {
                     let event = match event {
                         Event::TradingRules(rules) => Event::TradingRules(with_lot(truth, rules)),
+                        Event::FeeSchedule(fees) => {
+                            Event::FeeSchedule(Box::new(with_rounding(truth, *fees)))
+                        }
                         event => event,
                     };
                     truth.evolve(at, &event)
@@ -127,6 +131,21 @@ fn with_lot(truth: &Truth, rules: TradingRules) -> TradingRules {
         lot_size: lot,
         min_qty: if told { rules.min_qty } else { lot },
         ..rules
+    }
+}
+
+/// Fees rounded as the venue does where it tells nobody what it took, so that a client has to compute it.
+fn with_rounding(truth: &Truth, fees: FeeSchedule) -> FeeSchedule {
+    let instrument = truth.market().instrument(fees.instrument);
+    if !instrument.is_ok_and(|instrument| instrument.definition.venue == "polymarket") {
+        return fees;
+    }
+    FeeSchedule {
+        rounding: Rounding {
+            decimals: 5,
+            mode: RoundingMode::Down,
+        },
+        ..fees
     }
 }
 
