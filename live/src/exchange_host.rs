@@ -62,6 +62,7 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
     let exchange = Exchange::new(clock, Cash::new(), options.faults.clone());
     let faces = faces(&exchange, &facts)?;
     // What stands at the beginning is there before the first client, and every face knows of it.
+    exchange.with(|truth| truth.set_quiet(true));
     let mut until = first;
     loop {
         let played = player.play_until(&exchange, until);
@@ -74,7 +75,10 @@ async fn serve(options: &HostOptions, said: &mut dyn FnMut(&str)) -> Result<Repo
         }
         until = until.after(60 * SECOND_NS).min(clock.origin);
     }
-    exchange.with(|truth| truth.endow(options.cash));
+    exchange.with(|truth| {
+        truth.set_quiet(false);
+        truth.endow(options.cash);
+    });
     exchange.begin();
     let clock = exchange.clock();
     let mut env =

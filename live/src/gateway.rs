@@ -15,7 +15,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_SLOWEST: Duration = Duration::from_secs(30);
+/// How often a feed looks at its limits, at the clock's own speed; a faster clock's limits are nearer, up to this often.
 const TICK: Duration = Duration::from_millis(250);
+const TICK_FASTER_MAX: u32 = 20;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// A message larger than this ends the connection.
 const MESSAGE_MAX: usize = 64 << 20;
@@ -112,7 +114,7 @@ impl Gateway {
         self.say(true, "");
         let (mut sink, mut stream) = socket.split();
         let mut requests = JoinSet::new();
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(TICK / self.inputs.speed().clamp(1, TICK_FASTER_MAX));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         out.clear();
         self.feed.opened(self.inputs.now(), out);

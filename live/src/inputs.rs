@@ -45,6 +45,11 @@ impl Inputs {
         Duration::from_nanos(self.now().since(at) / u64::from(self.clock.speed))
     }
 
+    /// Seconds of the daemon's time in one second.
+    pub const fn speed(&self) -> u32 {
+        self.clock.speed
+    }
+
     /// Puts an event into the queue; false when the core is gone.
     pub fn event(&self, event: &Event<'_>) -> bool {
         let mut payload = Vec::new();

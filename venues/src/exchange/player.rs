@@ -1,6 +1,8 @@
 //! A journal's inputs, played at the exchange's pace.
-use super::Exchange;
-use onetape_engine::event::{Event, Kind};
+use super::{Exchange, Truth};
+use onetape_engine::event::{Event, FeeSchedule, Kind, TradingRules};
+use onetape_engine::fees::{Rounding, RoundingMode};
+use onetape_engine::number::Qty;
 use onetape_engine::time::Nanos;
 use onetape_journal::Reader;
 use std::path::Path;
@@ -84,7 +86,16 @@ impl Player {
                 if is_private(event.kind()) {
                     continue;
                 }
-                let played = exchange.with(|truth| truth.evolve(at, &event));
+                let played = exchange.with(|truth| {
+                    let event = match event {
+                        Event::TradingRules(rules) => Event::TradingRules(with_lot(truth, rules)),
+                        Event::FeeSchedule(fees) => {
+                            Event::FeeSchedule(Box::new(with_rounding(truth, *fees)))
+                        }
+                        event => event,
+                    };
+                    truth.evolve(at, &event)
+                });
                 played.map_err(|e| bad(e.to_string()))?;
             }
         }
@@ -99,6 +110,42 @@ impl Player {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
         Ok(())
+    }
+}
+
+/// Rules with the venue's own lot: where the wire tells none, a client goes by the venue's, whatever the journal has.
+fn with_lot(truth: &Truth, rules: TradingRules) -> TradingRules {
+    let Ok(instrument) = truth.market().instrument(rules.instrument) else {
+        return rules;
+    };
+    let wire_decimals = match instrument.definition.venue.as_str() {
+        "kalshi" | "polymarket" => 2,
+        "upbit" => 8,
+        _ => return rules,
+    };
+    let finer = instrument.decimals().qty.saturating_sub(wire_decimals);
+    let lot = Qty(10i64.saturating_pow(finer.into()).min(rules.lot_size.0));
+    // Polymarket tells the least quantity; at the others it is a lot.
+    let told = instrument.definition.venue == "polymarket";
+    TradingRules {
+        lot_size: lot,
+        min_qty: if told { rules.min_qty } else { lot },
+        ..rules
+    }
+}
+
+/// Fees rounded as the venue does where it tells nobody what it took, so that a client has to compute it.
+fn with_rounding(truth: &Truth, fees: FeeSchedule) -> FeeSchedule {
+    let instrument = truth.market().instrument(fees.instrument);
+    if !instrument.is_ok_and(|instrument| instrument.definition.venue == "polymarket") {
+        return fees;
+    }
+    FeeSchedule {
+        rounding: Rounding {
+            decimals: 5,
+            mode: RoundingMode::Down,
+        },
+        ..fees
     }
 }
 

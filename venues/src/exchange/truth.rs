@@ -202,6 +202,8 @@ pub struct Truth {
     taken: matching::Taken,
     published: Vec<Published>,
     numbered: u64,
+    /// Nobody is there yet: quotes, trades and books are not published.
+    is_quiet: bool,
 }
 
 impl Truth {
@@ -222,7 +224,13 @@ impl Truth {
             taken: matching::Taken::default(),
             published: Vec::new(),
             numbered: 0,
+            is_quiet: false,
         }
+    }
+
+    /// Whether quotes, trades and books go unpublished: before the first client only what is told once matters.
+    pub const fn set_quiet(&mut self, is_quiet: bool) {
+        self.is_quiet = is_quiet;
     }
 
     /// Gives every venue so much cash in each currency that its instruments are paid in, and 1,000 of each coin.
@@ -273,9 +281,15 @@ impl Truth {
         self.market.evolve(sequence, now, event)?;
         self.next_sequence += 1;
         self.taken.see(event);
-        let mut payload = Vec::new();
-        event.encode(&mut payload);
-        self.publish(now, What::Market(event.kind(), payload));
+        let is_data = matches!(
+            event,
+            Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_)
+        );
+        if !(self.is_quiet && is_data) {
+            let mut payload = Vec::new();
+            event.encode(&mut payload);
+            self.publish(now, What::Market(event.kind(), payload));
+        }
         match event {
             Event::Trade(trade) => self.match_resting(now, trade.instrument, Some(event)),
             Event::Quote(quote) => self.match_resting(now, quote.instrument, None),

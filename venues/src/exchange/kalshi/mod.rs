@@ -11,7 +11,7 @@ mod wire;
 
 pub use auth::Keys;
 
-use super::{Exchange, What, with_faults};
+use super::{Exchange, Published, What, with_faults};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
@@ -19,6 +19,7 @@ use onetape_engine::event::{ContractTerms, Event};
 use onetape_engine::id::InstrumentId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 /// The venue's name in journals.
@@ -40,8 +41,7 @@ impl Face {
     }
 
     /// Keeps the terms that the journal tells: the engine's market has no use for them.
-    async fn listen(self) {
-        let mut published = self.exchange.subscribe();
+    async fn listen(self, mut published: Receiver<Arc<Published>>) {
         loop {
             let event = match published.recv().await {
                 Ok(event) => event,
@@ -66,7 +66,9 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         keys: Arc::new(keys),
         terms: Arc::default(),
     };
-    tokio::spawn(face.clone().listen());
+    // Subscribed here: the task may begin when the journal has been played already.
+    let published = face.exchange.subscribe();
+    tokio::spawn(face.clone().listen(published));
     let private = Router::new()
         .route(
             "/portfolio/events/orders",
