@@ -13,6 +13,10 @@ mod common;
 mod ib;
 #[path = "common/loopback.rs"]
 mod loopback;
+#[path = "live/outcomes.rs"]
+mod outcomes;
+#[path = "live/refusals.rs"]
+mod refusals;
 use common::{arg, json, ok, onetape};
 use loopback::{Process, cash, holdings, nonzero, recover};
 use onetape_engine::event::{Event, HaltChanged, OrderDecided};
@@ -21,7 +25,8 @@ use onetape_journal::Reader;
 use onetape_venues::exchange::polymarket::token_id;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,7 +38,6 @@ struct Rig {
     lines: BufReader<std::process::ChildStdout>,
     clock: String,
     /// Where faults are commanded.
-    #[cfg_attr(not(feature = "ib"), expect(dead_code, reason = "only some do"))]
     admin: String,
 }
 
@@ -160,6 +164,12 @@ impl Rig {
         panic!("{what}: {:?}", self.status());
     }
 
+    /// Lets something go wrong next.
+    fn fault(&self, fault: &str) {
+        let answer = post(&self.admin, "/faults", "", fault);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
     /// Ends the exchange; the truth as it stood at the end.
     fn truth(mut self) -> (tempfile::TempDir, Value) {
         assert_eq!(self.exchange.terminate(), Some(0));
@@ -167,6 +177,19 @@ impl Rig {
         std::io::Read::read_to_string(&mut self.lines, &mut text).unwrap();
         (self.dir, serde_json::from_str(&text).unwrap())
     }
+}
+
+fn post(address: &str, path: &str, headers: &str, body: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        socket,
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// No order was decided for a venue while nobody knew what it held for us.

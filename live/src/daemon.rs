@@ -11,7 +11,7 @@ use crate::ib;
 use crate::inputs::Inputs;
 use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
-use crate::probe::Probe;
+use crate::probe::{self, Drifts, Probe};
 use crate::replica::{Replica, Window};
 use crate::transport::{HttpTransport, Transport};
 use crate::venues::{self, Venue};
@@ -28,9 +28,10 @@ use onetape_engine::session::{SessionConfig, VenueMode};
 use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Durability, Options, Writer};
 use onetape_venues::exchange::ExchangeClock;
-use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing};
+use onetape_venues::gateway::{AccountFact, Instruments, Listed, Listing, Query};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -101,6 +102,17 @@ pub enum DaemonError {
         /// Why not.
         source: std::io::Error,
     },
+    /// No order may go out with such a clock.
+    #[error(
+        "this machine's clock is {drift_ms} ms off by what its venues say, and max_clock_drift_ms is {limit_ms}: \
+         set it right ('timedatectl set-ntp true') and start again"
+    )]
+    Clock {
+        /// Our clock minus the venues', in ms.
+        drift_ms: i64,
+        /// The limit of the configuration.
+        limit_ms: u64,
+    },
     /// A part of the daemon died.
     #[error("{0} ended: {1}")]
     Part(&'static str, String),
@@ -138,7 +150,9 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             what: "could not start the gateways' threads".to_owned(),
             source,
         })?;
+    let listener = listen(options.live.live.http)?;
     let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    runtime.block_on(check_keys(options, &venues, &sequencer))?;
     // The tape now has every instrument that it will have: a name that is none of them would hold for nothing.
     if let Some(line) = unmatched(&session(options), sequencer.market())
         .into_iter()
@@ -165,6 +179,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         gateways,
         sequencer,
         runtime,
+        listener,
         said,
     )?
     .until_stopped(said)
@@ -427,6 +442,62 @@ fn step(
 /// Brokers' connections by venue.
 type Gateways = BTreeMap<String, ib::Connection>;
 
+/// The listener of the daemon's own HTTP: had before anything is asked of a venue.
+fn listen(address: SocketAddr) -> Result<TcpListener, DaemonError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| not_listening(address, source))
+}
+
+fn not_listening(address: SocketAddr, source: std::io::Error) -> DaemonError {
+    DaemonError::System {
+        what: format!("http = \"{address}\" in [live]: could not listen there"),
+        source,
+    }
+}
+
+/// Asks each venue that gets orders about our account: a key that it refuses is found before anything is decided.
+/// No answer, or a venue in trouble, is no word on the key.
+async fn check_keys(
+    options: &RunOptions,
+    venues: &[Venue],
+    sequencer: &Sequencer<JournalSink>,
+) -> Result<(), DaemonError> {
+    let instruments = sequencer.market().instruments().iter();
+    let definitions: Vec<_> = instruments.map(|i| i.definition.clone()).collect();
+    for venue in venues {
+        let mode = options.session.mode(venue.name());
+        if !mode.is_real() || options.record_only || venue.gateway().is_some() {
+            continue;
+        }
+        let instruments = instruments_of(&definitions, venue.instruments_of());
+        let mut wire = venue.orders(&instruments, &definitions)?;
+        let request = wire.ask(&Query::Balances, None, options.clock.now());
+        let Some(answer) = http_client(venue, options.clock)?.send(request).await else {
+            continue;
+        };
+        let response = answer.response();
+        if !(400..=403).contains(&response.status) {
+            continue;
+        }
+        let read = wire.answer(&Query::Balances, &response, &mut Vec::new());
+        let said = read
+            .err()
+            .map_or(String::new(), |error| format!(": {error}"));
+        return Err(DaemonError::Venue {
+            venue: venue.name().to_owned(),
+            why: format!(
+                "it refuses our key (HTTP {}{said}); is it the key of the venue's {} side, may it trade, and from this address?",
+                response.status,
+                mode.name()
+            ),
+        });
+    }
+    Ok(())
+}
+
 /// Puts the configured symbols onto the tape as their venues list them, and what changed about those that are there.
 /// Returns the connections that were opened for it.
 async fn list(
@@ -435,9 +506,9 @@ async fn list(
     sequencer: &mut Sequencer<JournalSink>,
     said: &mut dyn FnMut(&str),
 ) -> Result<Gateways, DaemonError> {
-    let mut gateways = Gateways::new();
+    let (mut gateways, mut drifts) = (Gateways::new(), BTreeMap::new());
     for venue in venues {
-        let http = http_client(venue)?;
+        let http = http_client(venue, options.clock)?;
         let failed = |why| DaemonError::Venue {
             venue: venue.name().to_owned(),
             why,
@@ -469,11 +540,20 @@ async fn list(
             venue.name(),
             venue.symbols().len()
         ));
+        if let Some(drift_ms) = http.drift_ms() {
+            drifts.insert(venue.name().to_owned(), drift_ms);
+        }
         if let Some(gateway) = gateway {
             gateways.insert(venue.name().to_owned(), gateway);
         }
     }
-    Ok(gateways)
+    let limit_ms = options.session.risk.max_clock_drift_ms;
+    match probe::drift_ms(&drifts) {
+        Some(drift_ms) if drift_ms.unsigned_abs() >= limit_ms => {
+            Err(DaemonError::Clock { drift_ms, limit_ms })
+        }
+        _ => Ok(gateways),
+    }
 }
 
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
@@ -563,8 +643,8 @@ fn news(
     events
 }
 
-fn http_client(venue: &Venue) -> Result<HttpClient, DaemonError> {
-    HttpClient::new(venue.addresses().clone()).map_err(|why| DaemonError::Venue {
+fn http_client(venue: &Venue, clock: ExchangeClock) -> Result<HttpClient, DaemonError> {
+    HttpClient::new(venue.addresses().clone(), clock).map_err(|why| DaemonError::Venue {
         venue: venue.name().to_owned(),
         why,
     })
@@ -600,6 +680,7 @@ impl Running {
         mut gateways: Gateways,
         sequencer: Sequencer<JournalSink>,
         runtime: tokio::runtime::Runtime,
+        listener: std::net::TcpListener,
         said: &mut dyn FnMut(&str),
     ) -> Result<Self, DaemonError> {
         let live = &options.live.live;
@@ -631,6 +712,7 @@ impl Running {
             .collect();
         let mut paths: BTreeMap<String, Arc<OrderPathStatus>> = BTreeMap::new();
         let (mut feeds, mut pollers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
+        let drifts = Drifts::default();
         for venue in &venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
             let mut account = None;
@@ -652,7 +734,7 @@ impl Running {
                     }
                     None => {
                         let wire = venue.orders(&instruments, &definitions)?;
-                        let (http, inputs) = (http_client(venue)?, inputs.clone());
+                        let (http, inputs) = (http_client(venue, options.clock)?, inputs.clone());
                         Box::new(|budget| Box::new(HttpTransport::new(wire, http, budget, inputs)))
                     }
                 };
@@ -663,14 +745,15 @@ impl Running {
                 probes.push(Probe {
                     venue: venue.name().to_owned(),
                     request,
-                    http: http_client(venue)?,
+                    http: http_client(venue, options.clock)?,
                     inputs: inputs.clone(),
+                    drifts: drifts.clone(),
                 });
             }
             for poll in venue.polls() {
                 pollers.push(Poller {
                     poll,
-                    http: http_client(venue)?,
+                    http: http_client(venue, options.clock)?,
                     inputs: inputs.clone(),
                 });
             }
@@ -679,7 +762,7 @@ impl Running {
                     venue: venue.name().to_owned(),
                     feed,
                     sockets: venue.addresses().clone(),
-                    http: http_client(venue)?,
+                    http: http_client(venue, options.clock)?,
                     inputs: inputs.clone(),
                     account: account.clone(),
                 });
@@ -758,11 +841,9 @@ impl Running {
             intent_keys(&options.journal)?,
             onetape_journal::Reader::open(&options.journal)?.journal_id(),
         );
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(live.http));
-        let listener = listener.map_err(|source| DaemonError::System {
-            what: format!("http = \"{}\" in [live]: could not listen there", live.http),
-            source,
-        })?;
+        let _context = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener);
+        let listener = listener.map_err(|source| not_listening(live.http, source))?;
         let address = listener.local_addr().unwrap_or(live.http);
         runtime.spawn(async move {
             if let Err(error) = axum::serve(listener, api.router()).await {

@@ -226,7 +226,7 @@ impl Facts {
             };
             let venue = Venue::open(name, config, VenueMode::Paper, 0, &environment);
             let venue = venue.map_err(|e| e.to_string())?;
-            let http = HttpClient::new(venue.addresses().clone())?;
+            let http = HttpClient::new(venue.addresses().clone(), clock)?;
             let Some(mut listings) = venue.listings() else {
                 continue;
             };

@@ -1,6 +1,9 @@
 //! A venue's requests over HTTP: no proxy, no redirect, no retry.
+use crate::clock_offset::ClockOffset;
+use onetape_venues::exchange::ExchangeClock;
 use onetape_venues::gateway::{Method, Request, Response};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long an answer may take. After that the outcome is unknown, and is looked up.
@@ -33,14 +36,16 @@ impl Answer {
 pub struct HttpClient {
     client: reqwest::Client,
     bases: BTreeMap<String, String>,
+    clock: ExchangeClock,
+    offset: Arc<Mutex<ClockOffset>>,
 }
 
 impl HttpClient {
-    /// For these base addresses.
+    /// For these base addresses; `clock` is the daemon's.
     ///
     /// # Errors
     /// A text when TLS can't be set up.
-    pub fn new(bases: BTreeMap<String, String>) -> Result<Self, String> {
+    pub fn new(bases: BTreeMap<String, String>, clock: ExchangeClock) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -51,7 +56,13 @@ impl HttpClient {
             .user_agent(concat!("onetape/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| e.to_string())?;
-        Ok(Self { client, bases })
+        let offset = Arc::default();
+        Ok(Self {
+            client,
+            bases,
+            clock,
+            offset,
+        })
     }
 
     /// Makes a request; `None` where no whole answer came.
@@ -62,6 +73,12 @@ impl HttpClient {
         sent.map_err(|e| tracing::warn!(request = named, error = %e.without_url(), "no answer"))
             .ok()
             .flatten()
+    }
+
+    /// By how much our clock is off at the least, by the venue's answers, in ms: positive where it is ahead.
+    pub fn drift_ms(&self) -> Option<i64> {
+        let offset = self.offset.lock().unwrap_or_else(PoisonError::into_inner);
+        offset.drift_ms()
     }
 
     async fn try_send(&self, request: Request) -> reqwest::Result<Option<Answer>> {
@@ -81,7 +98,16 @@ impl HttpClient {
         if !request.body.is_empty() {
             builder = builder.body(request.body);
         }
+        let asked_at = self.clock.now();
         let mut response = builder.send().await?;
+        let date = response
+            .headers()
+            .get("date")
+            .and_then(|date| date.to_str().ok());
+        if let Some(date) = date {
+            let mut offset = self.offset.lock().unwrap_or_else(PoisonError::into_inner);
+            offset.answered(asked_at, self.clock.now(), date);
+        }
         let status = response.status().as_u16();
         let headers = response.headers().iter();
         let headers = headers

@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod client_id;
+pub mod clock_offset;
 pub mod config;
 pub mod control;
 pub mod core;

@@ -1,10 +1,11 @@
 //! How a venue answers, for the tape: strategies hold their limits on round trips and failures against it.
 use crate::http_client::HttpClient;
 use crate::inputs::Inputs;
-use onetape_engine::event::{Event, VenueHealth};
+use onetape_engine::event::{ClockDrift, Event, VenueHealth};
 use onetape_engine::time::SECOND_NS;
 use onetape_venues::gateway::Request;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Between two requests, on the daemon's clock.
@@ -14,12 +15,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Requests that a word on the venue's health is about.
 const REQUESTS: usize = 20;
 
-/// Asks a venue on schedule and tells the tape how long it took.
+/// Drift above which somebody should look, in ms; the core halts at its own limit (requirements, five systems, 2.3).
+const DRIFT_WARNED_MS: u64 = 100;
+
+/// How far our clock is off by each venue's answers, in ms.
+pub(crate) type Drifts = Arc<Mutex<BTreeMap<String, i64>>>;
+
+/// By how much our clock is off: what the venue says that agrees with it most. One venue's wrong clock is not ours.
+pub(crate) fn drift_ms(drifts: &BTreeMap<String, i64>) -> Option<i64> {
+    drifts.values().copied().min_by_key(|ms| ms.unsigned_abs())
+}
+
+/// Asks a venue on schedule and tells the tape how long it took, and what its answers say about our clock.
 pub(crate) struct Probe {
     pub(crate) venue: String,
     pub(crate) request: Request,
     pub(crate) http: HttpClient,
     pub(crate) inputs: Inputs,
+    pub(crate) drifts: Drifts,
 }
 
 impl Probe {
@@ -40,11 +53,31 @@ impl Probe {
             if !self.inputs.event(&health) {
                 return;
             }
+            if !self.tell_drift() {
+                return;
+            }
             tokio::time::sleep(PAUSE).await;
             while self.inputs.now().since(asked_at) < EVERY_NS {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+impl Probe {
+    /// False when the core is gone.
+    fn tell_drift(&self) -> bool {
+        let Some(own) = self.http.drift_ms() else {
+            return true;
+        };
+        let mut drifts = self.drifts.lock().unwrap_or_else(PoisonError::into_inner);
+        drifts.insert(self.venue.clone(), own);
+        let drift_ms = drift_ms(&drifts).unwrap_or(own);
+        if drift_ms.unsigned_abs() >= DRIFT_WARNED_MS {
+            tracing::warn!(drift_ms, "our clock is off: check the time service");
+        }
+        self.inputs
+            .event(&Event::ClockDrift(ClockDrift { drift_ms }))
     }
 }
 

@@ -98,7 +98,7 @@ impl From<DaemonError> for Failure {
     fn from(error: DaemonError) -> Self {
         let exit = match &error {
             DaemonError::Config(_) | DaemonError::Env(_) => Exit::Config,
-            DaemonError::Venue { .. } => Exit::Venue,
+            DaemonError::Venue { .. } | DaemonError::Clock { .. } => Exit::Venue,
             DaemonError::Lease(_) | DaemonError::System { .. } | DaemonError::Part(..) => {
                 Exit::Failure
             }

@@ -4,8 +4,8 @@ use super::*;
 use onetape_engine::event::{AccountLost, ConnectionChanged, ExecutionReport};
 use onetape_engine::order::OrderType;
 use onetape_venues::ib::{frame, proto};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+
+use std::net::TcpListener;
 
 const FACTS: &str = r#"
 [[instrument]]
@@ -138,24 +138,6 @@ fn rig(seed: u64, speed: &str, faults: &str) -> (Rig, String) {
     (rig, http)
 }
 
-fn post(address: &str, path: &str, headers: &str, body: &str) -> String {
-    let mut socket = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        socket,
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-fn fault(rig: &Rig, fault: &str) {
-    let answer = post(&rig.admin, "/faults", "", fault);
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-}
-
 /// Entries that rest, and a bracket: a market entry, its stop-loss and target far enough to rest.
 const LIMIT: &str = r#""order_type": "limit", "price": "45.00""#;
 const STOP: &str = r#""order_type": "stop", "price": "55.00""#;
@@ -250,17 +232,16 @@ fn whatever_happens_to_the_way_to_the_broker_the_journal_ends_with_its_truth() {
     rig.until("both strategies hold something", holds(2));
     // Lost and back without data, lost and back with everything, a closed socket, the nightly restart.
     for back in [1_101, 1_102] {
-        fault(&rig, r#"{"what": "gateway", "fault": {"code": 1100}}"#);
+        rig.fault(r#"{"what": "gateway", "fault": {"code": 1100}}"#);
         rig.until("it is not reconciled", |status| {
             status["halts"]
                 .as_array()
                 .is_some_and(|halts| !halts.is_empty())
         });
         std::thread::sleep(Duration::from_secs(1));
-        fault(
-            &rig,
-            &format!(r#"{{"what": "gateway", "fault": {{"code": {back}}}}}"#),
-        );
+        rig.fault(&format!(
+            r#"{{"what": "gateway", "fault": {{"code": {back}}}}}"#
+        ));
         rig.until("it is reconciled", is_clear);
     }
     let sequence = |status: &Value| status["sequence"].as_u64().unwrap();
@@ -268,7 +249,7 @@ fn whatever_happens_to_the_way_to_the_broker_the_journal_ends_with_its_truth() {
         r#"{"what": "socket", "fault": {"venue": "ib", "kind": "closed"}}"#,
         r#"{"what": "gateway", "fault": {"code": 326}}"#,
     ] {
-        fault(&rig, broken);
+        rig.fault(broken);
         std::thread::sleep(Duration::from_secs(4));
         rig.until("it is reconciled", is_clear);
     }

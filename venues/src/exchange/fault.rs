@@ -2,7 +2,7 @@
 use super::Exchange;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,8 @@ pub struct FaultPlan {
     pub lost_unanswered: u32,
     /// Trades that fail after they matched (Polymarket).
     pub failed_trades: u32,
+    /// By how much every venue's clock is off, in ms: not a matter of chance.
+    pub clock_skew_ms: i64,
 }
 
 /// The faults in force.
@@ -146,7 +148,7 @@ impl Faults {
     pub fn clock_skew_ms(&self, venue: &str) -> i64 {
         self.with(|state| {
             let found = state.skews.iter().find(|(of, _)| of == venue);
-            found.map_or(0, |(_, skew)| *skew)
+            found.map_or(self.plan.clock_skew_ms, |(_, skew)| *skew)
         })
     }
 
@@ -246,7 +248,7 @@ impl InForce {
 /// How long an answer that never comes keeps its connection open: longer than any client waits.
 const UNANSWERED: Duration = Duration::from_secs(30);
 
-/// Middleware of a face: requests that change something (not GET) meet the venue's faults.
+/// Middleware of a face: requests that change something (not GET) meet the venue's faults, and answers bear its clock.
 ///
 /// `axum::middleware::from_fn_with_state((exchange, "kalshi"), with_faults)`
 pub async fn with_faults(
@@ -254,9 +256,28 @@ pub async fn with_faults(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method() == axum::http::Method::GET {
-        return next.run(request).await;
+    let mut answer = if request.method() == axum::http::Method::GET {
+        next.run(request).await
+    } else {
+        changed(&exchange, venue, request, next).await
+    };
+    let skew_ns = exchange.faults().clock_skew_ms(venue) * 1_000_000;
+    let now = exchange.now().0.saturating_add_signed(skew_ns);
+    if let Some(date) = date(now) {
+        answer.headers_mut().insert(header::DATE, date);
     }
+    answer
+}
+
+/// A time as HTTP's `Date` has it (RFC 9110, 5.6.7).
+fn date(now_ns: u64) -> Option<HeaderValue> {
+    let seconds = i64::try_from(now_ns / 1_000_000_000).ok()?;
+    let time = jiff::Timestamp::from_second(seconds).ok()?;
+    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).ok()
+}
+
+async fn changed(exchange: &Exchange, venue: &str, request: Request, next: Next) -> Response {
     match exchange.faults().request(venue) {
         None => next.run(request).await,
         Some(RequestFault::Status(status)) => {
