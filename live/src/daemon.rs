@@ -151,8 +151,8 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             source,
         })?;
     let listener = listen(options.live.live.http)?;
+    runtime.block_on(check_keys(options, &venues))?;
     let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
-    runtime.block_on(check_keys(options, &venues, &sequencer))?;
     // The tape now has every instrument that it will have: a name that is none of them would hold for nothing.
     if let Some(line) = unmatched(&session(options), sequencer.market())
         .into_iter()
@@ -458,30 +458,37 @@ fn not_listening(address: SocketAddr, source: std::io::Error) -> DaemonError {
     }
 }
 
+/// Refuses to trade with a clock that is off by the core's limit or more.
+fn check_clock(options: &RunOptions, drift_ms: Option<i64>) -> Result<(), DaemonError> {
+    let limit_ms = options.session.risk.max_clock_drift_ms;
+    match drift_ms {
+        Some(drift_ms) if drift_ms.unsigned_abs() >= limit_ms => {
+            Err(DaemonError::Clock { drift_ms, limit_ms })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Asks each venue that gets orders about our account: a key that it refuses is found before anything is decided.
 /// No answer, or a venue in trouble, is no word on the key.
-async fn check_keys(
-    options: &RunOptions,
-    venues: &[Venue],
-    sequencer: &Sequencer<JournalSink>,
-) -> Result<(), DaemonError> {
-    let instruments = sequencer.market().instruments().iter();
-    let definitions: Vec<_> = instruments.map(|i| i.definition.clone()).collect();
+async fn check_keys(options: &RunOptions, venues: &[Venue]) -> Result<(), DaemonError> {
     for venue in venues {
         let mode = options.session.mode(venue.name());
         if !mode.is_real() || options.record_only || venue.gateway().is_some() {
             continue;
         }
-        let instruments = instruments_of(&definitions, venue.instruments_of());
-        let mut wire = venue.orders(&instruments, &definitions)?;
+        let mut wire = venue.orders(&Instruments::default(), &[])?;
+        let http = http_client(venue, options.clock)?;
         let request = wire.ask(&Query::Balances, None, options.clock.now());
-        let Some(answer) = http_client(venue, options.clock)?.send(request).await else {
+        let Some(answer) = http.send(request).await else {
             continue;
         };
         let response = answer.response();
         if !(400..=403).contains(&response.status) {
             continue;
         }
+        // What is signed with a wrong time is refused, too.
+        check_clock(options, http.drift_ms())?;
         let read = wire.answer(&Query::Balances, &response, &mut Vec::new());
         let said = read
             .err()
@@ -529,6 +536,9 @@ async fn list(
                 }
                 (None, None) => continue,
             };
+            if listing.is_err() {
+                check_clock(options, http.drift_ms())?;
+            }
             let mut listing = listing.map_err(failed)?;
             listing.rules.allows_short |= venue.sells_inventory();
             for event in news(sequencer.market(), known, &listing, options.clock.now()) {
@@ -547,13 +557,8 @@ async fn list(
             gateways.insert(venue.name().to_owned(), gateway);
         }
     }
-    let limit_ms = options.session.risk.max_clock_drift_ms;
-    match probe::drift_ms(&drifts) {
-        Some(drift_ms) if drift_ms.unsigned_abs() >= limit_ms => {
-            Err(DaemonError::Clock { drift_ms, limit_ms })
-        }
-        _ => Ok(gateways),
-    }
+    check_clock(options, probe::drift_ms(&drifts))?;
+    Ok(gateways)
 }
 
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.

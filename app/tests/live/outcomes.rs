@@ -40,9 +40,14 @@ fn an_order_whose_answer_never_comes_ends_as_the_venue_has_it() {
         for _ in 0..3 {
             rig.fault(&fault);
         }
-        rig.until("an outcome is unknown", |status| {
-            status["unknown_orders"] != 0
-        });
+        if kind == "lost_unanswered" {
+            rig.until("an outcome is unknown", |status| {
+                status["unknown_orders"] != 0
+            });
+        } else {
+            // What the venue took its own stream tells, long before the answer is given up.
+            std::thread::sleep(Duration::from_secs(7));
+        }
         rig.until("it is known", |status| status["unknown_orders"] == 0);
     }
     assert_eq!(daemon.terminate(), Some(0));
@@ -74,7 +79,7 @@ fn an_order_whose_answer_never_comes_ends_as_the_venue_has_it() {
         }
         _ => {}
     });
-    assert!(met >= 2 && gone >= 1, "{met} unknown, {gone} of them gone");
+    assert!(met >= 1 && gone >= 1, "{met} unknown, {gone} of them gone");
     assert!(unknown.is_empty());
 }
 
@@ -94,12 +99,22 @@ fn a_silent_feed_is_stale_within_its_limit_and_quotes_are_pulled() {
     let journal = rig.at("journal");
     let (_dir, truth) = rig.truth();
     holds_the_truth(&journal, &truth);
-    let (mut last_heard, mut stale, mut pulled) = (0, None, None);
+    let (mut bitcoin, mut last_heard, mut stale, mut pulled) = (None, 0, None, None);
     frames(&journal, |_, at, event| match event {
-        Event::BookDelta(_) | Event::BookSnapshot(_) | Event::Quote(_) if stale.is_none() => {
-            last_heard = at
+        Event::InstrumentDefined(defined) if defined.symbol == "BTCUSDT" => {
+            bitcoin = Some(defined.instrument);
         }
-        Event::FeedState(feed) if matches!(feed.condition, FeedCondition::Stale(_)) => {
+        Event::BookDelta(_) | Event::BookSnapshot(_)
+            if stale.is_none() && event.instrument() == bitcoin =>
+        {
+            last_heard = at;
+        }
+
+        Event::FeedState(ref feed)
+            if matches!(feed.condition, FeedCondition::Stale(_))
+                && Some(feed.instrument) == bitcoin
+                && last_heard > 0 =>
+        {
             stale.get_or_insert(at);
         }
         Event::CancelDecided(CancelDecided { .. }) if stale.is_some() => {

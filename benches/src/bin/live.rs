@@ -14,16 +14,18 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use hdrhistogram::Histogram;
-use onetape_backtest::generate::Scenario;
-use onetape_benches::day;
-use onetape_engine::event::{Event, Quote};
+use onetape_engine::event::{
+    Event, FeeSchedule, InstrumentDefined, InstrumentType, Quote, TradingRules,
+};
+use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::InstrumentId;
-use onetape_engine::number::{Price, Qty};
+use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::time::Nanos;
 use onetape_journal::Reader;
 use onetape_venues::binance::Signer;
 use onetape_venues::exchange::binance::{Keys, router};
-use onetape_venues::exchange::{Cash, Exchange, ExchangeClock, FaultPlan, Player, wall_now};
+use onetape_venues::exchange::{Cash, Exchange, ExchangeClock, FaultPlan, wall_now};
+use rust_decimal::Decimal;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -33,8 +35,10 @@ use std::time::{Duration, Instant};
 
 const KEY: &str = "a key of this run";
 const SECRET: &str = "a secret of this run";
-/// The generated instrument's first price and what a tick moves it by, in its own mantissas.
+/// The first price, in cents.
 const MID: i64 = 9_000_000;
+/// When the venue's day begins: 2026-01-05, 12:00 UTC.
+const NOON: Nanos = Nanos(1_767_614_400 * 1_000_000_000);
 
 fn main() {
     let what = std::env::args().nth(1).unwrap_or_else(|| "all".to_owned());
@@ -56,6 +60,49 @@ fn main() {
 struct Seen {
     shown_at: Option<Instant>,
     answered: Option<Histogram<u64>>,
+}
+
+/// Bitcoin in dollars: cents, 1/100,000 of a coin, 10 bps.
+fn market() -> [Event<'static>; 3] {
+    let instrument = InstrumentId(0);
+    let formula = FeeFormula::Notional {
+        rate: Decimal::new(1, 3),
+    };
+    [
+        Event::InstrumentDefined(Box::new(InstrumentDefined {
+            instrument,
+            venue: "binance".to_owned(),
+            symbol: "BTCUSDT".to_owned(),
+            instrument_type: InstrumentType::Spot,
+            base: "BTC".to_owned(),
+            quote: "USDT".to_owned(),
+            decimals: Decimals { price: 2, qty: 5 },
+        })),
+        Event::TradingRules(TradingRules {
+            instrument,
+            effective_from: Nanos(0),
+            tick_size: Price(1),
+            lot_size: Qty(1),
+            min_qty: Qty(1),
+            min_notional: Money::ZERO,
+            min_price: Price(1),
+            max_price: Price(100_000_000),
+            bands: Vec::new(),
+            allows_short: true,
+        }),
+        Event::FeeSchedule(Box::new(FeeSchedule {
+            instrument,
+            effective_from: Nanos(0),
+            maker: formula.clone(),
+            taker: formula,
+            rounding: Rounding {
+                decimals: 8,
+                mode: RoundingMode::Up,
+            },
+            source: "a measurement".to_owned(),
+            accrual: FeeAccrual::PerFill,
+        })),
+    ]
 }
 
 /// A local Binance with one instrument, and the daemon that trades there.
@@ -85,7 +132,6 @@ async fn clocked(State(seen): State<Arc<Mutex<Seen>>>, request: Request, next: N
 impl Rig {
     fn new(speed: u32, live: &str, strategy: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let tape = day(dir.path(), Scenario::Quotes, 1_000);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -93,15 +139,16 @@ impl Rig {
             .expect("a runtime");
         let clock = ExchangeClock {
             wall_origin: wall_now(),
-            origin: Nanos(Player::first_time(&tape).expect("a tape").0 + 3_600_000_000_000),
+            origin: NOON,
             speed,
         };
         let exchange = Exchange::new(clock, Cash::new(), FaultPlan::default());
-        let mut player = Player::open(&tape).expect("a tape");
-        player
-            .play_until(&exchange, clock.origin)
-            .expect("the tape is played");
-        exchange.with(|truth| truth.endow(rust_decimal::Decimal::from(1_000_000_000)));
+        for event in market() {
+            exchange
+                .with(|truth| truth.evolve(NOON, &event))
+                .expect("the market takes it");
+        }
+        exchange.with(|truth| truth.endow(Decimal::from(1_000_000_000)));
         let seen = Arc::new(Mutex::new(Seen::default()));
         let keys = Keys::new(Signer::hmac(
             KEY.to_owned().into(),
@@ -115,7 +162,7 @@ impl Rig {
         runtime.spawn(async move { axum::serve(listener, app).await });
         let config = format!(
             "{strategy}\n[live]\nhttp = \"127.0.0.1:0\"\n{live}\n\
-             [venues.binance]\nsymbols = [\"BTCUSDT\"]\nread_per_s = 2000\nwrite_per_s = 100000\n\
+             [venues.binance]\nsymbols = [\"BTCUSDT\"]\ninventory = true\nread_per_s = 2000\nwrite_per_s = 100000\n\
              [venues.binance.addresses]\nrest = \"http://{address}\"\nstream = \"ws://{address}\"\nws_api = \"ws://{address}\"\n"
         );
         std::fs::write(dir.path().join("run.toml"), config).expect("a file");
