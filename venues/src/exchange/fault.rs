@@ -248,7 +248,7 @@ impl InForce {
 /// How long an answer that never comes keeps its connection open: longer than any client waits.
 const UNANSWERED: Duration = Duration::from_secs(30);
 
-/// Middleware of a face: requests that change something (not GET) meet the venue's faults, and answers bear its clock.
+/// Middleware of a face: requests that change something (not GET) meet the venue's faults.
 ///
 /// `axum::middleware::from_fn_with_state((exchange, "kalshi"), with_faults)`
 pub async fn with_faults(
@@ -256,28 +256,9 @@ pub async fn with_faults(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut answer = if request.method() == axum::http::Method::GET {
-        next.run(request).await
-    } else {
-        changed(&exchange, venue, request, next).await
-    };
-    let skew_ns = exchange.faults().clock_skew_ms(venue) * 1_000_000;
-    let now = exchange.now().0.saturating_add_signed(skew_ns);
-    if let Some(date) = date(now) {
-        answer.headers_mut().insert(header::DATE, date);
+    if request.method() == axum::http::Method::GET {
+        return next.run(request).await;
     }
-    answer
-}
-
-/// A time as HTTP's `Date` has it (RFC 9110, 5.6.7).
-fn date(now_ns: u64) -> Option<HeaderValue> {
-    let seconds = i64::try_from(now_ns / 1_000_000_000).ok()?;
-    let time = jiff::Timestamp::from_second(seconds).ok()?;
-    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    HeaderValue::from_str(&text).ok()
-}
-
-async fn changed(exchange: &Exchange, venue: &str, request: Request, next: Next) -> Response {
     match exchange.faults().request(venue) {
         None => next.run(request).await,
         Some(RequestFault::Status(status)) => {
@@ -296,6 +277,29 @@ async fn changed(exchange: &Exchange, venue: &str, request: Request, next: Next)
             answer
         }
     }
+}
+
+/// Middleware of a face: its answers bear the venue's time, whatever the wall's is.
+pub async fn with_clock(
+    State((exchange, venue)): State<(Arc<Exchange>, &'static str)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut answer = next.run(request).await;
+    let skew_ns = exchange.faults().clock_skew_ms(venue) * 1_000_000;
+    let now = exchange.now().0.saturating_add_signed(skew_ns);
+    if let Some(date) = date(now) {
+        answer.headers_mut().insert(header::DATE, date);
+    }
+    answer
+}
+
+/// A time as HTTP's `Date` has it (RFC 9110, 5.6.7).
+fn date(now_ns: u64) -> Option<HeaderValue> {
+    let seconds = i64::try_from(now_ns / 1_000_000_000).ok()?;
+    let time = jiff::Timestamp::from_second(seconds).ok()?;
+    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).ok()
 }
 
 async fn never() -> Response {

@@ -23,7 +23,7 @@ mod truth;
 pub mod upbit;
 pub mod weather;
 
-pub use fault::{Fault, FaultPlan, Faults, RequestFault, SocketFault, with_faults};
+pub use fault::{Fault, FaultPlan, Faults, RequestFault, SocketFault, with_clock, with_faults};
 pub use player::{Player, PlayerError};
 pub use socket::Socket;
 pub use truth::{

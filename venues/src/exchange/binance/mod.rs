@@ -8,7 +8,7 @@ mod rest;
 mod stream;
 mod user;
 
-use super::{Exchange, VenueFill, VenueOrder, with_faults};
+use super::{Exchange, VenueFill, VenueOrder, with_clock, with_faults};
 use crate::binance::Signer;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -58,6 +58,7 @@ impl Face {
 /// REST, streams and WS-API on one address.
 pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
     let faults = from_fn_with_state((Arc::clone(&exchange), VENUE), with_faults);
+    let clock = from_fn_with_state((Arc::clone(&exchange), VENUE), with_clock);
     let face = Arc::new(Face { exchange, keys });
     Router::new()
         .route("/api/v3/ping", get(rest::ping))
@@ -75,6 +76,7 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         .layer(faults)
         .route("/stream", get(stream::upgrade))
         .route("/ws-api/v3", get(user::upgrade))
+        .layer(clock)
         .with_state(face)
 }
 

@@ -11,7 +11,7 @@ mod wire;
 
 pub use auth::Keys;
 
-use super::{Exchange, Published, What, with_faults};
+use super::{Exchange, Published, What, with_clock, with_faults};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
@@ -86,7 +86,7 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         .route("/portfolio/fills", get(rest::fills))
         .route("/portfolio/positions", get(rest::positions))
         .route("/portfolio/balance", get(rest::balance))
-        .layer(from_fn_with_state((exchange, VENUE), with_faults))
+        .layer(from_fn_with_state((exchange.clone(), VENUE), with_faults))
         .layer(from_fn_with_state(face.clone(), auth::authenticated));
     let public = Router::new()
         .route("/markets", get(rest::markets))
@@ -102,5 +102,6 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         .merge(stream)
         .fallback(rest::not_found)
         .layer(from_fn(rest::as_json))
+        .layer(from_fn_with_state((exchange, VENUE), with_clock))
         .with_state(face)
 }

@@ -16,13 +16,14 @@ mod requests;
 mod sockets;
 mod wire;
 
-use super::{Exchange, Truth, with_faults};
+use super::{Exchange, Truth, with_clock, with_faults};
 use crate::polygon::{Address, Word, hex, keccak, unhex};
 use crate::polymarket::auth::Credentials;
 use crate::polymarket::eip712::Signer;
 use crate::polymarket::{VENUE, Wallet, WalletKind};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
@@ -192,10 +193,8 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         .route("/ws/user", get(sockets::user))
         .route("/", get(sockets::stream).post(data::rpc))
         .with_state(face)
-        .layer(axum::middleware::from_fn_with_state(
-            (exchange, VENUE),
-            with_faults,
-        ))
+        .layer(from_fn_with_state((exchange.clone(), VENUE), with_faults))
+        .layer(from_fn_with_state((exchange, VENUE), with_clock))
 }
 
 /// A key's bytes out of hex, for what only compares.

@@ -6,7 +6,7 @@ mod rest;
 mod socket;
 mod wire;
 
-use super::{Exchange, with_faults};
+use super::{Exchange, with_clock, with_faults};
 use aws_lc_rs::{digest, hmac};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -56,6 +56,7 @@ struct Face {
 /// REST and sockets on one address.
 pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
     let faults = from_fn_with_state((Arc::clone(&exchange), VENUE), with_faults);
+    let clock = from_fn_with_state((Arc::clone(&exchange), VENUE), with_clock);
     let face = Arc::new(Face {
         exchange,
         keys,
@@ -73,6 +74,7 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         .layer(faults)
         .route("/websocket/v1", get(socket::public))
         .route("/websocket/v1/private", get(socket::private))
+        .layer(clock)
         .with_state(face)
 }
 
