@@ -21,6 +21,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The day's seed and size, where in it the exchange begins, and how fast it goes: in the hour and a half from there on
@@ -31,6 +32,12 @@ const FROM: &str = "2026-01-05T14:29:00Z";
 const SPEED: &str = "60";
 /// Longest wait for an order of each system.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// A day at sixty times its pace needs the machine for itself.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 const TOKEN: &str = "a-token-of-the-test";
 
 /// The strategies of examples/systems.toml, with what a fast clock and a start within the day need.
@@ -306,6 +313,7 @@ fn verifies(journal: &Path) {
 
 #[test]
 fn all_five_systems_trade_on_the_wire_and_a_backtest_of_the_run_is_the_run() {
+    let _alone = alone();
     let day = Day::new();
     day.prepare("");
     let journal = day.at("journal");
@@ -338,6 +346,7 @@ fn all_five_systems_trade_on_the_wire_and_a_backtest_of_the_run_is_the_run() {
 
 #[test]
 fn a_paper_run_that_is_killed_goes_on_where_it_was() {
+    let _alone = alone();
     let day = Day::new();
     day.prepare("");
     let journal = day.at("journal");
@@ -363,6 +372,7 @@ fn a_paper_run_that_is_killed_goes_on_where_it_was() {
 
 #[test]
 fn four_systems_send_real_orders_and_end_with_the_venues_own_truth() {
+    let _alone = alone();
     let day = Day::new();
     let venues = ["binance", "kalshi", "polymarket", "upbit"];
     let modes: String = venues.map(|venue| format!("{venue} = \"demo\"\n")).concat();

@@ -268,6 +268,10 @@ impl OrderPath {
                 return Ok(());
             }
             if self.options.eager || !idle {
+                if idle {
+                    // Whoever has something to bring may need this processor.
+                    std::thread::yield_now();
+                }
                 tokio::task::yield_now().await;
             } else {
                 // Durability is nobody's event, so it is looked at every millisecond.

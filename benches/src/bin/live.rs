@@ -120,9 +120,9 @@ async fn clocked(State(seen): State<Arc<Mutex<Seen>>>, request: Request, next: N
         let mut seen = seen.lock().expect("no holder panics");
         // Only what a price led to: what follows from the venue's own answers has no tick.
         if let Some(shown_at) = seen.shown_at.take() {
-            let histogram = seen
-                .answered
-                .get_or_insert_with(|| Histogram::new(3).expect("three digits"));
+            let histogram = seen.answered.get_or_insert_with(|| {
+                Histogram::new_with_max(60_000_000_000, 3).expect("a minute in three digits")
+            });
             histogram.saturating_record(shown_at.elapsed().as_nanos() as u64);
         }
     }
@@ -310,6 +310,7 @@ const CROSS: &str = "[[strategy]]\nname = \"ema_cross\"\nid = \"cross\"\n[strate
 fn latency() {
     for (wait, strategy, name) in [
         ("spin", CROSS, "market order on a tick"),
+        ("yield", CROSS, "market order on a tick"),
         ("park", CROSS, "market order on a tick"),
         ("park", MAKER, "cancel and replace"),
     ] {
