@@ -17,6 +17,8 @@ mod loopback;
 mod outcomes;
 #[path = "live/refusals.rs"]
 mod refusals;
+#[path = "live/take_over.rs"]
+mod take_over;
 use common::{arg, json, ok, onetape};
 use loopback::{Process, cash, holdings, nonzero, recover};
 use onetape_engine::event::{Event, HaltChanged, OrderDecided};
@@ -113,7 +115,7 @@ impl Rig {
     fn configure(&self, session: &str) {
         let addresses = std::fs::read_to_string(self.at("exchange/exchange.toml")).unwrap();
         let live = format!(
-            "[live]\nhttp = \"127.0.0.1:0\"\nenv_file = {:?}\nlost_after_ms = 500\nsnapshot_every_s = 1\n",
+            "[live]\nhttp = \"127.0.0.1:0\"\nenv_file = {:?}\nlost_after_ms = 500\nsnapshot_every_s = 1\nverify = true\n",
             arg(&self.at("exchange/exchange.env"))
         );
         std::fs::write(

@@ -23,7 +23,7 @@ use onetape_engine::event::{
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Market;
 use onetape_engine::order::Order;
-use onetape_engine::sequencer::{Sequencer, StepError};
+use onetape_engine::sequencer::{Sequencer, Sink, StepError};
 use onetape_engine::session::{SessionConfig, VenueMode};
 use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Durability, Options, Writer};
@@ -273,12 +273,14 @@ fn leases(options: &RunOptions, venues: &[Venue]) -> Result<Vec<Lease>, DaemonEr
 }
 
 /// Leases and journal from a daemon that is at work: it is asked to end and to leave its orders where they are. Whatever
-/// could be wrong with this one was found before.
+/// could be wrong with this one's addresses and keys was found before, and a configuration that the tape does not take is
+/// found here.
 fn taken_over(
     options: &RunOptions,
     venues: &[Venue],
     said: &mut dyn FnMut(&str),
 ) -> Result<(Vec<Lease>, Sequencer<JournalSink>), DaemonError> {
+    check_tape(options)?;
     match control::ask(&options.journal, &control::Command::HandOver) {
         Ok(_) => said("the daemon before was asked to hand over"),
         Err(_) => said("no daemon has the journal"),
@@ -336,14 +338,7 @@ fn open_tape(
         // Facts were imported before: instruments, pairs, leaders, calendars.
         begin_session(options, &mut sequencer)?;
     } else if *sequencer.desk().config() != session(options) {
-        let (desk, market) = (sequencer.desk(), sequencer.market());
-        desk.check_change(&session(options), market)
-            .map_err(|why| {
-                DaemonError::Config(format!(
-                    "{} was begun with another configuration: {why}",
-                    journal.display()
-                ))
-            })?;
+        check_change(options, &sequencer)?;
         said("the configuration changes from here on");
         begin_session(options, &mut sequencer)?;
     }
@@ -399,6 +394,25 @@ fn untold(journal: &Path) -> Result<VecDeque<(u16, Vec<u8>)>, DaemonError> {
         }
     }
     Ok(facts)
+}
+
+/// Whether a tape that another process writes would take our configuration.
+fn check_tape(options: &RunOptions) -> Result<(), DaemonError> {
+    let recovered = recover::recover(&options.journal)?.sequencer;
+    check_change(options, &recovered)
+}
+
+fn check_change<S: Sink>(
+    options: &RunOptions,
+    sequencer: &Sequencer<S>,
+) -> Result<(), DaemonError> {
+    let (desk, market) = (sequencer.desk(), sequencer.market());
+    desk.check_change(&session(options), market).map_err(|why| {
+        DaemonError::Config(format!(
+            "{} was begun with another configuration: {why}",
+            options.journal.display()
+        ))
+    })
 }
 
 fn session(options: &RunOptions) -> SessionConfig {
