@@ -19,6 +19,7 @@ pub struct Budget {
     read: f64,
     filled_at: Instant,
     quiet_until: Option<Instant>,
+    paused_until: Option<Instant>,
 }
 
 impl Budget {
@@ -30,6 +31,7 @@ impl Budget {
             read: allowance.read_per_s.into(),
             filled_at: now,
             quiet_until: None,
+            paused_until: None,
         }
     }
 
@@ -39,6 +41,10 @@ impl Budget {
     /// How long until there may be enough.
     pub fn take(&mut self, bucket: Bucket, weight: u32, now: Instant) -> Result<(), Duration> {
         if let Some(until) = self.quiet_until.filter(|until| *until > now) {
+            return Err(until - now);
+        }
+        let paused = self.paused_until.filter(|until| *until > now);
+        if let Some(until) = paused.filter(|_| bucket != Bucket::Cancel) {
             return Err(until - now);
         }
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
@@ -65,9 +71,18 @@ impl Budget {
 
     /// The venue wants quiet.
     pub fn quiet(&mut self, for_ms: u64, now: Instant) {
-        let until = now + Duration::from_millis(for_ms.min(600_000));
-        self.quiet_until = Some(self.quiet_until.map_or(until, |known| known.max(until)));
+        self.quiet_until = later(self.quiet_until, for_ms, now);
     }
+
+    /// By the venue's own count there is room for cancels only.
+    pub fn pause(&mut self, for_ms: u64, now: Instant) {
+        self.paused_until = later(self.paused_until, for_ms, now);
+    }
+}
+
+fn later(known: Option<Instant>, for_ms: u64, now: Instant) -> Option<Instant> {
+    let until = now + Duration::from_millis(for_ms.min(600_000));
+    Some(known.map_or(until, |known| known.max(until)))
 }
 
 #[cfg(test)]
@@ -91,6 +106,19 @@ mod tests {
         assert_eq!(budget.take(Bucket::Cancel, 1, now), Ok(()));
         assert!(budget.take(Bucket::Cancel, 1, now).is_err());
         let later = now + Duration::from_millis(200);
+        assert_eq!(budget.take(Bucket::Write, 1, later), Ok(()));
+    }
+
+    #[test]
+    fn when_the_venue_counts_us_full_only_cancels_go_out() {
+        let now = Instant::now();
+        let mut budget = Budget::new(ALLOWANCE, now);
+        budget.pause(2_000, now);
+        for bucket in [Bucket::Write, Bucket::Read, Bucket::Public] {
+            assert_eq!(budget.take(bucket, 1, now), Err(Duration::from_secs(2)));
+        }
+        assert_eq!(budget.take(Bucket::Cancel, 1, now), Ok(()));
+        let later = now + Duration::from_secs(2);
         assert_eq!(budget.take(Bucket::Write, 1, later), Ok(()));
     }
 

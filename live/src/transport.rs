@@ -10,7 +10,7 @@ use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
     AccountFact, CancelAnswer, KnownOrder, NewOrder, OrderWire, PlaceAnswer, Query, Refusal,
-    Response,
+    Request, Response,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -124,6 +124,7 @@ impl Kept {
 }
 
 /// A venue over HTTP.
+#[derive(Clone)]
 pub struct HttpTransport {
     wire: Rc<RefCell<Box<dyn OrderWire>>>,
     http: HttpClient,
@@ -146,18 +147,33 @@ impl HttpTransport {
             inputs,
         }
     }
+
+    /// Sends, and heeds what the venue says of its own count.
+    async fn send(&self, request: Request) -> Option<Answer> {
+        let answer = self.http.send(request).await?;
+        let wire = self.wire.borrow();
+        if let Some(for_ms) = wire.pause_ms(&answer.response(), self.inputs.now()) {
+            tracing::warn!(
+                venue = wire.venue(),
+                for_ms,
+                "the venue counts us full: cancels only"
+            );
+            self.budget.borrow_mut().pause(for_ms, Instant::now());
+        }
+        Some(answer)
+    }
 }
 
 impl Transport for HttpTransport {
     fn place(&mut self, order: &NewOrder<'_>, now: Nanos) -> Result<Sending<PlaceAnswer>, Refusal> {
         let request = self.wire.borrow_mut().place(order, now)?;
         let weight = request.weight;
-        let (wire, http, kept) = (self.wire.clone(), self.http.clone(), Kept::new(order, None));
+        let (venue, kept) = (self.clone(), Kept::new(order, None));
         let answer = async move {
-            let answer = http.send(request).await;
+            let answer = venue.send(request).await;
             let response = answer.as_ref().map(Answer::response);
-            wire.borrow_mut()
-                .placed(&kept.known().order, response.as_ref())
+            let mut wire = venue.wire.borrow_mut();
+            wire.placed(&kept.known().order, response.as_ref())
         };
         Ok(Sending {
             weight,
@@ -173,12 +189,12 @@ impl Transport for HttpTransport {
         let request = self.wire.borrow_mut().cancel(order, now)?;
         let weight = request.weight;
         let kept = Kept::new(&order.order, order.venue_id);
-        let (wire, http) = (self.wire.clone(), self.http.clone());
+        let venue = self.clone();
         let answer = async move {
-            let answer = http.send(request).await;
+            let answer = venue.send(request).await;
             let response = answer.as_ref().map(Answer::response);
-            wire.borrow_mut()
-                .cancelled(&kept.known(), response.as_ref())
+            let mut wire = venue.wire.borrow_mut();
+            wire.cancelled(&kept.known(), response.as_ref())
         };
         Ok(Sending {
             weight,
@@ -190,17 +206,17 @@ impl Transport for HttpTransport {
         let requests = self.wire.borrow_mut().lookup(order, now);
         let weight = requests.iter().map(|request| request.weight).sum();
         let kept = Kept::new(&order.order, order.venue_id);
-        let (wire, http) = (self.wire.clone(), self.http.clone());
+        let venue = self.clone();
         let answer = async move {
             let mut answers = Vec::with_capacity(requests.len());
             for request in requests {
-                match http.send(request).await {
+                match venue.send(request).await {
                     Some(answer) => answers.push(answer),
                     None => return Found::default(),
                 }
             }
             let responses: Vec<Response<'_>> = answers.iter().map(Answer::response).collect();
-            let (mut wire, mut facts) = (wire.borrow_mut(), Vec::new());
+            let (mut wire, mut facts) = (venue.wire.borrow_mut(), Vec::new());
             let read = wire.looked_up(&kept.known(), &responses, &mut facts);
             let order = kept.order.0;
             let failed =
@@ -215,31 +231,29 @@ impl Transport for HttpTransport {
     }
 
     fn ask(&mut self, query: Query) -> LocalBoxFuture<'static, Result<Vec<AccountFact>, String>> {
-        let (wire, http, budget) = (self.wire.clone(), self.http.clone(), self.budget.clone());
-        let inputs = self.inputs.clone();
+        let venue = self.clone();
         let answer = async move {
             let mut facts = Vec::new();
             let mut cursor: Option<String> = None;
             for _ in 0..PAGES_MAX {
-                let request = wire
-                    .borrow_mut()
-                    .ask(&query, cursor.as_deref(), inputs.now());
+                let now = venue.inputs.now();
+                let request = venue.wire.borrow_mut().ask(&query, cursor.as_deref(), now);
                 loop {
-                    let taken =
-                        budget
-                            .borrow_mut()
-                            .take(request.bucket, request.weight, Instant::now());
+                    let mut budget = venue.budget.borrow_mut();
+                    let taken = budget.take(request.bucket, request.weight, Instant::now());
+                    drop(budget);
                     match taken {
                         Ok(()) => break,
                         Err(wait) => tokio::time::sleep(wait).await,
                     }
                 }
                 let named = format!("{request:?}");
-                let answer = http
+                let answer = venue
                     .send(request)
                     .await
                     .ok_or_else(|| format!("{named}: no answer"))?;
-                let next = wire
+                let next = venue
+                    .wire
                     .borrow_mut()
                     .answer(&query, &answer.response(), &mut facts);
                 match next.map_err(|e| format!("{named}: {e}"))? {

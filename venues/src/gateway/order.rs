@@ -126,6 +126,13 @@ pub trait OrderWire: Send {
     /// The venue: "kalshi".
     fn venue(&self) -> &'static str;
 
+    /// How long the venue's own count of our requests, in an answer's headers, leaves room for nothing but cancels, in ms;
+    /// none where there is room, or where the venue does not say.
+    fn pause_ms(&self, response: &Response<'_>, now: Nanos) -> Option<u64> {
+        let _ = (response, now);
+        None
+    }
+
     /// The request that places an order.
     ///
     /// # Errors

@@ -358,6 +358,12 @@ impl OrderWire for Orders {
         VENUE
     }
 
+    fn pause_ms(&self, response: &Response<'_>, now: Nanos) -> Option<u64> {
+        let left = response.header("remaining-req").and_then(Remaining::read)?;
+        // One is kept for a cancel; the count begins anew with the second.
+        (left.this_second <= 1).then(|| 1_000 - now.0 / 1_000_000 % 1_000)
+    }
+
     fn place(&mut self, order: &NewOrder<'_>, now: Nanos) -> Result<Request, Refusal> {
         let listed = self.listed(order)?;
         if order.qty <= Qty(0) {

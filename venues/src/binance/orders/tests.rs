@@ -468,3 +468,25 @@ fn a_pair_is_found_by_symbol_and_id() {
     assert_eq!(listed, pairs.id(InstrumentId(1)).map(|pair| &pair.listed));
     assert!(pairs.symbol("XRPUSDT").is_none());
 }
+
+/// What a venue's answer with one header asks for, 40 s into a minute.
+fn pause(name: &str, value: &str) -> Option<u64> {
+    let headers = [(name.to_owned(), value.to_owned())];
+    let response = Response {
+        status: 200,
+        headers: &headers,
+        body: b"{}",
+    };
+    orders().pause_ms(&response, Nanos(1_700_000_020_000 * 1_000_000))
+}
+
+#[test]
+fn the_venues_own_count_leaves_room_for_cancels_until_its_window_ends() {
+    // 1,700,000,020 s is 40 s after a whole minute.
+    assert_eq!(pause("x-mbx-used-weight-1m", "5399"), None);
+    assert_eq!(pause("x-mbx-used-weight-1m", "5400"), Some(20_000));
+    assert_eq!(pause("x-mbx-order-count-10s", "44"), None);
+    assert_eq!(pause("x-mbx-order-count-10s", "50"), Some(10_000));
+    assert_eq!(pause("x-mbx-used-weight-1m", "many"), None);
+    assert_eq!(pause("retry-after", "9999"), None);
+}

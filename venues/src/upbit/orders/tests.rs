@@ -457,3 +457,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_venues_own_count_leaves_the_last_request_of_a_second_to_a_cancel() {
+    let pause = |left: &str| {
+        let headers = [("remaining-req".to_owned(), left.to_owned())];
+        let response = Response {
+            status: 200,
+            headers: &headers,
+            body: b"{}",
+        };
+        orders().pause_ms(&response, Nanos(1_700_000_000_250 * 1_000_000))
+    };
+    assert_eq!(pause("group=order; min=1800; sec=2"), None);
+    assert_eq!(pause("group=order; min=1800; sec=1"), Some(750));
+    assert_eq!(pause("group=order; min=1800; sec=0"), Some(750));
+    assert_eq!(pause("nonsense"), None);
+}
