@@ -108,6 +108,9 @@ mod tests {
     use onetape_engine::strategy::StrategyParams;
     use onetape_journal::{Options, Writer};
 
+    /// The generated day's, 2026-01-05.
+    const MIDNIGHT: Nanos = Nanos(1_767_571_200 * 1_000_000_000);
+
     /// Steps a generated day of a crossing average onto a tape; `between` is called after each step.
     fn traded(journal: &Path, mut between: impl FnMut(u64)) {
         let mut config = SessionConfig::default();
@@ -125,7 +128,7 @@ mod tests {
         let writer = Writer::create(journal, Options::default()).unwrap();
         let mut sequencer = Sequencer::new(JournalSink::new(writer));
         let kind = Kind::SessionStart.number();
-        sequencer.step(Nanos(1), kind, &payload).unwrap();
+        sequencer.step(MIDNIGHT, kind, &payload).unwrap();
         let day = day(journal);
         let mut inputs = Reader::open(&day).unwrap();
         let mut steps = 0;
