@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How long the daemon waits for venues to confirm that orders are taken back.
@@ -150,6 +151,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             what: "could not start the gateways' threads".to_owned(),
             source,
         })?;
+    let signals = Signals::heard(&runtime)?;
     let listener = listen(options.live.live.http)?;
     runtime.block_on(check_keys(options, &venues))?;
     let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
@@ -182,7 +184,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         listener,
         said,
     )?
-    .until_stopped(said)
+    .until_stopped(signals, said)
 }
 
 /// Everything that can be wrong before anything is opened.
@@ -896,8 +898,12 @@ impl Running {
         })
     }
 
-    fn until_stopped(self, said: &mut dyn FnMut(&str)) -> Result<Ended, DaemonError> {
-        self.listen_for_signals();
+    fn until_stopped(
+        self,
+        signals: Signals,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<Ended, DaemonError> {
+        self.runtime.spawn(signals.ask(self.asked.clone()));
         let part = loop {
             if self.asked.to_end.load(Ordering::Acquire) {
                 break None;
@@ -948,24 +954,6 @@ impl Running {
         }
     }
 
-    fn listen_for_signals(&self) {
-        let asked = self.asked.clone();
-        self.runtime.spawn(async move {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut terminate), Ok(mut interrupt)) = (
-                signal(SignalKind::terminate()),
-                signal(SignalKind::interrupt()),
-            ) else {
-                return;
-            };
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            asked.to_end.store(true, Ordering::Release);
-        });
-    }
-
     /// Halts new risk, and takes resting orders back where that is asked for.
     fn take_orders_back(&self) {
         let handed_over = self.asked.to_hand_over.load(Ordering::Acquire);
@@ -984,6 +972,37 @@ impl Running {
                 return;
             }
         }
+    }
+}
+
+/// The operating system's ways to ask for an end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on the process is asked instead of ended.
+    fn heard(runtime: &tokio::runtime::Runtime) -> Result<Self, DaemonError> {
+        let _context = runtime.enter();
+        let hear = |kind| {
+            signal(kind).map_err(|source| DaemonError::System {
+                what: "could not listen for signals".to_owned(),
+                source,
+            })
+        };
+        Ok(Self {
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn ask(mut self, asked: Arc<Asked>) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        asked.to_end.store(true, Ordering::Release);
     }
 }
 
