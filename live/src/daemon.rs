@@ -174,17 +174,13 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         options.clock,
         &Event::OperatorCommand(Box::new(started)),
     )?;
-    Running::start(
-        options,
-        &environment,
-        venues,
-        gateways,
-        sequencer,
+    let opened = Opened {
         runtime,
         listener,
-        said,
-    )?
-    .until_stopped(signals, said)
+        venues,
+        gateways,
+    };
+    Running::start(options, &environment, opened, sequencer, said)?.until_stopped(signals, said)
 }
 
 /// Everything that can be wrong before anything is opened.
@@ -673,6 +669,14 @@ fn http_client(venue: &Venue, clock: ExchangeClock) -> Result<HttpClient, Daemon
 
 type Thread = (&'static str, JoinHandle<Result<(), String>>);
 
+/// What was opened before the core begins.
+struct Opened {
+    runtime: tokio::runtime::Runtime,
+    listener: TcpListener,
+    venues: Vec<Venue>,
+    gateways: Gateways,
+}
+
 /// A daemon at work.
 struct Running {
     runtime: tokio::runtime::Runtime,
@@ -697,13 +701,16 @@ impl Running {
     fn start(
         options: &RunOptions,
         environment: &Environment,
-        venues: Vec<Venue>,
-        mut gateways: Gateways,
+        opened: Opened,
         sequencer: Sequencer<JournalSink>,
-        runtime: tokio::runtime::Runtime,
-        listener: std::net::TcpListener,
         said: &mut dyn FnMut(&str),
     ) -> Result<Self, DaemonError> {
+        let Opened {
+            runtime,
+            listener,
+            venues,
+            mut gateways,
+        } = opened;
         let live = &options.live.live;
         let (inputs, queue) = Inputs::new(options.clock);
         let flag = || Arc::new(AtomicBool::new(false));

@@ -239,9 +239,11 @@ impl Transport for HttpTransport {
                 let now = venue.inputs.now();
                 let request = venue.wire.borrow_mut().ask(&query, cursor.as_deref(), now);
                 loop {
-                    let mut budget = venue.budget.borrow_mut();
-                    let taken = budget.take(request.bucket, request.weight, Instant::now());
-                    drop(budget);
+                    let (bucket, weight) = (request.bucket, request.weight);
+                    let taken = venue
+                        .budget
+                        .borrow_mut()
+                        .take(bucket, weight, Instant::now());
                     match taken {
                         Ok(()) => break,
                         Err(wait) => tokio::time::sleep(wait).await,
