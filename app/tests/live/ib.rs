@@ -4,6 +4,8 @@ use super::*;
 use onetape_engine::event::{AccountLost, ConnectionChanged, ExecutionReport};
 use onetape_engine::order::OrderType;
 use onetape_venues::ib::{frame, proto};
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
 
 use std::net::TcpListener;
 
