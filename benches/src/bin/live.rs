@@ -93,7 +93,7 @@ fn market() -> [Event<'static>; 3] {
         Event::FeeSchedule(Box::new(FeeSchedule {
             instrument,
             effective_from: Nanos(0),
-            maker: formula.clone(),
+            maker: formula,
             taker: formula,
             rounding: Rounding {
                 decimals: 8,
