@@ -1,6 +1,7 @@
 //! The daemon against the local exchange: real sockets, real signatures, real kills.
 //!
-//! `ONETAPE_TORTURE=1000 cargo test -p onetape --test live -- --nocapture` kills it that often.
+//! `ONETAPE_TORTURE=1000 cargo test -p onetape --test live -- --nocapture` kills it that often; `ONETAPE_KEEP=1` leaves what
+//! the processes wrote.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -45,7 +46,11 @@ struct Rig {
 
 impl Rig {
     fn new(seed: &str, speed: &str, faults: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let keep = std::env::var_os("ONETAPE_KEEP").is_some();
+        let dir = tempfile::Builder::new()
+            .disable_cleanup(keep)
+            .tempdir()
+            .unwrap();
         let at = |name: &str| dir.path().join(name);
         ok(&[
             "generate",
@@ -166,10 +171,25 @@ impl Rig {
         panic!("{what}: {:?}", self.status());
     }
 
+    fn until_reconciled(&self) {
+        self.until("it is reconciled", |status| {
+            status["unknown_orders"] == 0
+                && status["halts"].as_array().is_some_and(Vec::is_empty)
+                && status["sequence"].as_u64() > Some(0)
+        });
+    }
+
     /// Lets something go wrong next.
     fn fault(&self, fault: &str) {
         let answer = post(&self.admin, "/faults", "", fault);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// The truth as it stands.
+    fn truth_now(&self) -> Value {
+        let answer = request(&self.admin, "GET /truth", "", "");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
     }
 
     /// Ends the exchange; the truth as it stood at the end.
@@ -182,11 +202,15 @@ impl Rig {
 }
 
 fn post(address: &str, path: &str, headers: &str, body: &str) -> String {
+    request(address, &format!("POST {path}"), headers, body)
+}
+
+fn request(address: &str, line: &str, headers: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     let length = body.len();
     write!(
         socket,
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}"
+        "{line} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}"
     )
     .unwrap();
     let mut answer = String::new();
@@ -332,8 +356,16 @@ fn a_daemon_that_is_killed_at_any_moment_with_a_lying_venue_ends_with_the_venues
     let rig = Rig::new("6", "20", FAULTS);
     rig.configure(&market_makers());
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    for _ in 0..kills {
-        let daemon = rig.daemon();
+    for kill in 1..=kills {
+        let mut daemon = rig.daemon();
+        if kill % 5 == 0 {
+            // Asked to end as soon as it can trade, which is when its first orders go out.
+            rig.until_reconciled();
+            assert_eq!(daemon.terminate(), Some(0));
+            let truth = rig.truth_now();
+            assert_eq!(truth["open_orders"], 0, "{truth}");
+            continue;
+        }
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -341,11 +373,7 @@ fn a_daemon_that_is_killed_at_any_moment_with_a_lying_venue_ends_with_the_venues
         drop(daemon);
     }
     let mut daemon = rig.daemon();
-    rig.until("it is reconciled", |status| {
-        status["unknown_orders"] == 0
-            && status["halts"].as_array().is_some_and(Vec::is_empty)
-            && status["sequence"].as_u64() > Some(0)
-    });
+    rig.until_reconciled();
     assert_eq!(daemon.terminate(), Some(0));
     let journal = rig.at("journal");
     let (_dir, truth) = rig.truth();

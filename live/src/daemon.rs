@@ -23,6 +23,7 @@ use onetape_engine::event::{
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Market;
 use onetape_engine::order::Order;
+use onetape_engine::risk::HaltReason;
 use onetape_engine::sequencer::{Sequencer, Sink, StepError};
 use onetape_engine::session::{SessionConfig, VenueMode};
 use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
@@ -137,11 +138,6 @@ pub struct Ended {
 pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, DaemonError> {
     let environment = check(options)?;
     let venues = open_venues(options, &environment)?;
-    let (_leases, mut sequencer) = if options.take_over {
-        taken_over(options, &venues, said)?
-    } else {
-        (leases(options, &venues)?, open_tape(options, said)?)
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("gateways")
@@ -151,9 +147,15 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
             what: "could not start the gateways' threads".to_owned(),
             source,
         })?;
+    // Before a daemon that is at work is asked to hand over: it must not end for one that can't begin.
+    runtime.block_on(check_keys(options, &venues))?;
+    let (_leases, mut sequencer) = if options.take_over {
+        taken_over(options, &venues, said)?
+    } else {
+        (leases(options, &venues)?, open_tape(options, said)?)
+    };
     let signals = Signals::heard(&runtime)?;
     let listener = listen(options.live.live.http)?;
-    runtime.block_on(check_keys(options, &venues))?;
     let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
     // The tape now has every instrument that it will have: a name that is none of them would hold for nothing.
     if let Some(line) = unmatched(&session(options), sequencer.market())
@@ -270,9 +272,8 @@ fn leases(options: &RunOptions, venues: &[Venue]) -> Result<Vec<Lease>, DaemonEr
     real.map(take).collect()
 }
 
-/// Leases and journal from a daemon that is at work: it is asked to end and to leave its orders where they are. Whatever
-/// could be wrong with this one's addresses and keys was found before, and a configuration that the tape does not take is
-/// found here.
+/// Leases and journal from a daemon that is at work: it is asked to end and to leave its orders where they are, unless its
+/// tape does not take our configuration.
 fn taken_over(
     options: &RunOptions,
     venues: &[Venue],
@@ -481,9 +482,10 @@ fn check_clock(options: &RunOptions, drift_ms: Option<i64>) -> Result<(), Daemon
     }
 }
 
-/// Asks each venue that gets orders about our account: a key that it refuses is found before anything is decided.
-/// No answer, or a venue in trouble, is no word on the key.
+/// Asks each venue that gets orders about our account: a key that it refuses, and a clock that is off, are found before
+/// anything is opened. No answer, or a venue in trouble, is no word on the key.
 async fn check_keys(options: &RunOptions, venues: &[Venue]) -> Result<(), DaemonError> {
+    let mut drifts = BTreeMap::new();
     for venue in venues {
         let mode = options.session.mode(venue.name());
         if !mode.is_real() || options.record_only || venue.gateway().is_some() {
@@ -495,6 +497,9 @@ async fn check_keys(options: &RunOptions, venues: &[Venue]) -> Result<(), Daemon
         let Some(answer) = http.send(request).await else {
             continue;
         };
+        if let Some(drift_ms) = http.drift_ms() {
+            drifts.insert(venue.name().to_owned(), drift_ms);
+        }
         let response = answer.response();
         if !(400..=403).contains(&response.status) {
             continue;
@@ -514,7 +519,7 @@ async fn check_keys(options: &RunOptions, venues: &[Venue]) -> Result<(), Daemon
             ),
         });
     }
-    Ok(())
+    check_clock(options, probe::drift_ms(&drifts))
 }
 
 /// Puts the configured symbols onto the tape as their venues list them, and what changed about those that are there.
@@ -970,12 +975,13 @@ impl Running {
             note: "the daemon ends".to_owned(),
         };
         self.inputs.event(&Event::OperatorCommand(Box::new(stop)));
+        // Only from that frame on nothing new is decided: before it, no order at work may mean that the first is under way.
+        let stopping = format!("{:?}", HaltReason::Stopping);
         let began = Instant::now();
-        let asked_at = self.core_status.next_sequence.load(Ordering::Acquire);
         while cancel && began.elapsed() < CANCEL_WITHIN {
             std::thread::sleep(LOOK_EVERY);
             let shown = self.window.look();
-            if shown.sequence > asked_at && shown.open_orders == 0 {
+            if shown.halts.contains(&stopping) && shown.open_orders == 0 {
                 return;
             }
         }

@@ -3,8 +3,8 @@
 //! It reads whole steps of the journal and sends what they decided: an order goes out only as the frame that approved it,
 //! once ([`Approval`]), and never in a process after the one that decided it. Whatever is unclear is looked up. Before
 //! anything new goes out the venue and the journal are reconciled: every order is looked up, fills are fetched again,
-//! orders of ours that no frame explains are cancelled, and only when nothing is left unclear the venue's holdings go
-//! onto the tape as an `AccountReport`, which the core holds against its own.
+//! orders of ours that are not at work on the tape are cancelled, and only when nothing is left unclear the venue's holdings
+//! go onto the tape as an `AccountReport`, which the core holds against its own.
 use crate::budget::Budget;
 use crate::client_id::ClientIdScheme;
 use crate::inputs::Inputs;
@@ -585,7 +585,10 @@ impl OrderPath {
                     total: balance.free + balance.locked,
                     currency: balance.currency,
                 }),
-                AccountFact::Order(order) if self.tracker.is_orphan(&order.key) => {
+                AccountFact::Order(order)
+                    if self.tracker.is_orphan(&order.key)
+                        || (quiet && self.tracker.is_over(&order.key)) =>
+                {
                     orphans.push((order.key, order.instrument));
                 }
                 // An order at work that is known tells nothing that its own reports did not: only its fills do.
@@ -621,7 +624,7 @@ impl OrderPath {
         };
     }
 
-    /// An order that is ours by name and that no frame explains: it can't be managed, so it goes.
+    /// An order that is ours by name and not at work on the tape: it can't be managed, so it goes.
     fn cancel_orphan(
         &mut self,
         key: &OrderKey,
@@ -653,7 +656,7 @@ impl OrderPath {
         tracing::warn!(
             venue = self.venue,
             client_id,
-            "an order that no frame explains is cancelled"
+            "an order of ours that is not at work on the tape is cancelled"
         );
         tasks.spawn_local(async move {
             sending.answer.await;

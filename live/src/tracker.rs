@@ -505,10 +505,15 @@ impl Tracker {
                 // Twice, and late enough that a request under way must have arrived.
                 let proved = now > since && now.duration_since(tracked.sent_at) >= lost_after;
                 if proved {
-                    // What was filled is the venue's own word: only the rest of it is gone.
-                    let state = match tracked.filled {
-                        Qty(0) => OrderState::Rejected,
-                        _ => OrderState::Cancelled,
+                    // What was acknowledged or filled is the venue's own word: only what is left of it is gone.
+                    let was_there = matches!(
+                        tracked.state,
+                        OrderState::Acked | OrderState::PartiallyFilled
+                    );
+                    let state = if was_there || tracked.filled != Qty(0) {
+                        OrderState::Cancelled
+                    } else {
+                        OrderState::Rejected
                     };
                     self.report(id, state, None, Some(VenueReason::Lost));
                 }
@@ -516,7 +521,9 @@ impl Tracker {
             None => {}
         }
         if let Some(tracked) = self.orders.get_mut(&id)
-            && (tracked.state == OrderState::Unknown || tracked.ending.is_some() || known.is_none())
+            && (tracked.state == OrderState::Unknown
+                || tracked.ending.is_some()
+                || known != Some(true))
             && !tracked.state.is_final()
         {
             tracked.lookup_at = Some(now + tracked.lookup_after);
@@ -575,15 +582,23 @@ impl Tracker {
         self.orders.get(&id).map(|tracked| tracked.state)
     }
 
-    /// Orders at work by their venue or client ids that no frame of this journal explains: ours by name, unknown by fact.
+    /// Whether an order is ours by name and no frame of this journal explains it.
     pub fn is_orphan(&self, key: &OrderKey) -> bool {
-        let ours = key.client_id.as_deref().and_then(|id| self.ids.order(id));
-        ours.is_some_and(|id| !self.orders.contains_key(&id))
+        self.ours(key).is_some_and(|id| self.state(id).is_none())
+    }
+
+    /// Whether an order is ours and over as far as we know: one that the venue has at work was taken for lost and came late.
+    pub fn is_over(&self, key: &OrderKey) -> bool {
+        let state = self.ours(key).and_then(|id| self.state(id));
+        state.is_some_and(OrderState::is_final)
+    }
+
+    fn ours(&self, key: &OrderKey) -> Option<OrderId> {
+        self.ids.order(key.client_id.as_deref()?)
     }
 
     fn find(&self, key: &OrderKey) -> Option<OrderId> {
-        let by_client = key.client_id.as_deref().and_then(|id| self.ids.order(id));
-        by_client
+        self.ours(key)
             .filter(|id| self.orders.contains_key(id))
             .or_else(|| self.by_venue_id.get(key.venue_id.as_deref()?).copied())
     }
@@ -976,6 +991,17 @@ mod tests {
         assert!(rig.states().is_empty());
         assert!(!rig.tracker.is_orphan(&foreign));
         assert!(rig.tracker.is_orphan(&rig.key(OrderId(99))));
+        let lost = rig.send(7, 10);
+        rig.tracker.answered(lost, accepted(lost), rig.now);
+        assert!(!rig.tracker.is_over(&rig.key(lost)));
+        rig.tracker.looked_up(lost, Some(false), rig.now);
+        assert!(!rig.tracker.is_clear());
+        for _ in 0..2 {
+            let now = rig.after(6_000);
+            rig.tracker.looked_up(lost, Some(false), now);
+        }
+        assert_eq!(rig.states().last(), Some(&(Cancelled, 0)));
+        assert!(rig.tracker.is_over(&rig.key(lost)));
     }
 
     proptest! {
