@@ -686,7 +686,6 @@ struct Opened {
 struct Running {
     runtime: tokio::runtime::Runtime,
     core: JoinHandle<Result<Sequencer<JournalSink>, CoreError>>,
-    core_status: Arc<CoreStatus>,
     threads: Vec<Thread>,
     inputs: Inputs,
     window: Window,
@@ -864,7 +863,7 @@ impl Running {
 
         let token = environment.get(&["ONETAPE_API_TOKEN", "AT_BEARER_TOKEN"]);
         let api = Api::new(
-            core_status.clone(),
+            core_status,
             window.clone(),
             verified,
             paths,
@@ -897,7 +896,6 @@ impl Running {
         Ok(Self {
             runtime,
             core,
-            core_status,
             threads,
             readers,
             inputs,

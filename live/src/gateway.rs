@@ -1,17 +1,18 @@
 //! Connects a feed: socket, backoff, requests beside it. What it means is the feed's matter.
-use crate::http_client::HttpClient;
+use crate::http_client::{Answer, HttpClient};
 use crate::inputs::Inputs;
 use futures_util::{SinkExt, StreamExt};
 use onetape_engine::event::{ConnectionChanged, Event};
+use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{AccountFact, Feed, Outbox, Poll, Response, shortened};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::Message;
+use tokio::task::{JoinError, JoinSet};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_SLOWEST: Duration = Duration::from_secs(30);
@@ -47,6 +48,13 @@ enum Ended {
     CoreGone,
 }
 
+/// What a connection waited for.
+enum Happened {
+    Message(Option<tungstenite::Result<Message>>),
+    Answered(Result<(u32, Option<Answer>), JoinError>),
+    Tick,
+}
+
 impl From<tokio_tungstenite::tungstenite::Error> for Ended {
     fn from(error: tokio_tungstenite::tungstenite::Error) -> Self {
         Ended::Why(shortened(&error.to_string()))
@@ -65,7 +73,8 @@ impl Gateway {
                 return;
             };
             out.clear();
-            self.feed.closed(self.inputs.now(), &mut out);
+            let now = self.inputs.now();
+            self.feed.closed(now, &mut out);
             if was_up {
                 backoff = BACKOFF_FIRST;
                 tracing::warn!(feed = self.feed.name(), why, "connection lost");
@@ -73,7 +82,7 @@ impl Gateway {
             } else {
                 tracing::warn!(feed = self.feed.name(), why, "no connection");
             }
-            if !self.deliver(&mut out) {
+            if !self.deliver(now, &mut out) {
                 return;
             }
             // Between half and all of it, so that many clients do not come back together.
@@ -117,7 +126,8 @@ impl Gateway {
         let mut tick = tokio::time::interval(TICK / self.inputs.speed().clamp(1, TICK_FASTER_MAX));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         out.clear();
-        self.feed.opened(self.inputs.now(), out);
+        let mut came = self.inputs.now();
+        self.feed.opened(came, out);
         loop {
             for message in out.messages() {
                 sink.send(Message::text(message.clone())).await?;
@@ -127,38 +137,42 @@ impl Gateway {
                 requests.spawn(async move { (tag, http.send(request).await) });
             }
             let reconnect = out.wants_reconnect().map(str::to_owned);
-            if !self.deliver(out) {
+            if !self.deliver(came, out) {
                 return Err(Ended::CoreGone);
             }
             if let Some(why) = reconnect {
                 return Err(Ended::Why(why));
             }
-            let read = tokio::select! {
-                message = stream.next() => match message {
-                    None => return Err(Ended::Why("closed by the venue".to_owned())),
-                    Some(Err(error)) => return Err(error.into()),
-                    Some(Ok(Message::Text(text))) => {
-                        self.feed.message(text.as_bytes(), self.inputs.now(), out)
-                    }
-                    Some(Ok(Message::Binary(bytes))) => {
-                        self.feed.message(&bytes, self.inputs.now(), out)
-                    }
-                    Some(Ok(Message::Close(frame))) => {
+            let happened = tokio::select! {
+                message = stream.next() => Happened::Message(message),
+                Some(answered) = requests.join_next() => Happened::Answered(answered),
+                _ = tick.tick() => Happened::Tick,
+            };
+            came = self.inputs.now();
+            let read = match happened {
+                Happened::Message(None) => {
+                    return Err(Ended::Why("closed by the venue".to_owned()));
+                }
+                Happened::Message(Some(message)) => match message? {
+                    Message::Text(text) => self.feed.message(text.as_bytes(), came, out),
+                    Message::Binary(bytes) => self.feed.message(&bytes, came, out),
+                    Message::Close(frame) => {
                         let why = frame.map_or(String::new(), |f| format!(": {}", f.reason));
-                        return Err(Ended::Why(format!("closed by the venue{}", shortened(&why))));
+                        return Err(Ended::Why(format!(
+                            "closed by the venue{}",
+                            shortened(&why)
+                        )));
                     }
-                    Some(Ok(_)) => Ok(()),
+                    _ => Ok(()),
                 },
-                Some(answered) = requests.join_next() => match answered {
-                    Ok((tag, answer)) => {
-                        let answer = answer.as_ref().map(crate::http_client::Answer::response);
-                        let response: Option<&Response<'_>> = answer.as_ref();
-                        self.feed.response(tag, response, self.inputs.now(), out)
-                    }
-                    Err(_) => Ok(()),
-                },
-                _ = tick.tick() => {
-                    self.feed.tick(self.inputs.now(), out);
+                Happened::Answered(Ok((tag, answer))) => {
+                    let answer = answer.as_ref().map(Answer::response);
+                    let response: Option<&Response<'_>> = answer.as_ref();
+                    self.feed.response(tag, response, came, out)
+                }
+                Happened::Answered(Err(_)) => Ok(()),
+                Happened::Tick => {
+                    self.feed.tick(came, out);
                     Ok(())
                 }
             };
@@ -168,9 +182,9 @@ impl Gateway {
         }
     }
 
-    /// Hands on what the feed had; false when the core is gone.
-    fn deliver(&self, out: &mut Outbox) -> bool {
-        let alive = self.inputs.outbox(self.inputs.now(), out);
+    /// Hands on what the feed had of what came then; false when the core is gone.
+    fn deliver(&self, came: Nanos, out: &mut Outbox) -> bool {
+        let alive = self.inputs.outbox(came, out);
         if let Some(account) = &self.account {
             for fact in out.account_facts() {
                 // The order path ends with the daemon only.
@@ -216,7 +230,7 @@ impl Poller {
                 continue;
             }
             let answer = self.http.send(self.poll.request(now)).await;
-            let response = answer.as_ref().map(crate::http_client::Answer::response);
+            let response = answer.as_ref().map(Answer::response);
             let now = self.inputs.now();
             if let Err(error) = self.poll.read(response.as_ref(), now, &mut out) {
                 tracing::warn!(source = self.poll.name(), %error, "not understood");

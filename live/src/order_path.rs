@@ -289,6 +289,12 @@ impl OrderPath {
     /// Reads whole steps and starts what they decided; true when there was something.
     fn read_journal(&mut self, tasks: &mut JoinSet<Done>) -> Result<bool, onetape_journal::Error> {
         const FRAMES_AT_ONCE: usize = 1_024;
+        const FOR_ORDERS: [Kind; 4] = [
+            Kind::OrderDecided,
+            Kind::CancelDecided,
+            Kind::InstrumentDefined,
+            Kind::FeeSchedule,
+        ];
         let mut any = false;
         let mut decided: Vec<(Approval, OrderDecided, Nanos)> = Vec::new();
         let mut cancels: Vec<(OrderId, Nanos)> = Vec::new();
@@ -307,22 +313,27 @@ impl OrderPath {
             };
             any = true;
             let (sequence, stamp) = (frame.sequence, Nanos(frame.timestamp_ns));
-            let ends_step = frame.tag.ends_step();
+            let (kind, ends_step) = (frame.tag.kind(), frame.tag.ends_step());
             let own = sequence >= self.first_own;
-            match Event::decode(frame.tag.kind(), frame.payload) {
-                Ok(Event::OrderDecided(order))
+            // Most frames are market data, which nothing here needs.
+            let event = FOR_ORDERS
+                .iter()
+                .any(|known| known.number() == kind)
+                .then(|| Event::decode(kind, frame.payload));
+            match event {
+                Some(Ok(Event::OrderDecided(order)))
                     if own && self.instruments.contains(&order.instrument) =>
                 {
                     let id = OrderId(sequence);
                     decided.push((Approval { id }, order, stamp));
                 }
-                Ok(Event::CancelDecided(cancel))
+                Some(Ok(Event::CancelDecided(cancel)))
                     if own && self.instruments.contains(&cancel.instrument) =>
                 {
                     cancels.push((cancel.order, stamp));
                 }
-                Ok(Event::InstrumentDefined(definition)) => self.define(&definition),
-                Ok(Event::FeeSchedule(schedule)) => {
+                Some(Ok(Event::InstrumentDefined(definition))) => self.define(&definition),
+                Some(Ok(Event::FeeSchedule(schedule))) => {
                     self.tracker.set_fees(schedule.instrument, *schedule);
                 }
                 _ => {}

@@ -15,7 +15,7 @@ use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
     AccountFact, CancelAnswer, FillFact, KnownOrder, NewOrder, OrderFact, OrderKey, PlaceAnswer,
 };
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Facts about orders that nobody knows yet: a fill can come before the answer that names its order.
@@ -103,6 +103,8 @@ pub struct Tracker {
     ids: ClientIdScheme,
     lost_after: Duration,
     orders: BTreeMap<OrderId, Tracked>,
+    /// Those of them that are not over: everything that is asked at every turn asks these alone.
+    at_work: BTreeSet<OrderId>,
     ended: VecDeque<OrderId>,
     by_venue_id: HashMap<String, OrderId>,
     terms: BTreeMap<InstrumentId, Terms>,
@@ -122,6 +124,7 @@ impl Tracker {
             ids,
             lost_after,
             orders: BTreeMap::new(),
+            at_work: BTreeSet::new(),
             ended: VecDeque::new(),
             by_venue_id: HashMap::new(),
             terms: BTreeMap::new(),
@@ -222,6 +225,7 @@ impl Tracker {
             lookup_after: LOOKUP_FIRST,
         };
         self.orders.insert(id, tracked);
+        self.at_work.insert(id);
     }
 
     /// The order goes to the socket now.
@@ -290,8 +294,13 @@ impl Tracker {
                     OrderState::Acked | OrderState::PartiallyFilled
                 )
         };
-        let due = self.orders.iter().filter(|(_, tracked)| due(tracked));
-        due.map(|(id, _)| *id).collect()
+        let due = self.working().filter(|(_, tracked)| due(tracked));
+        due.map(|(id, _)| id).collect()
+    }
+
+    fn working(&self) -> impl Iterator<Item = (OrderId, &Tracked)> {
+        let found = |id: &OrderId| Some((*id, self.orders.get(id)?));
+        self.at_work.iter().filter_map(found)
     }
 
     /// What came of cancelling it. True where the cancel should be tried again.
@@ -533,19 +542,19 @@ impl Tracker {
 
     /// Everything at work is to be looked up now: what happened meanwhile is not known.
     pub fn look_up_everything(&mut self, now: Instant) {
-        for tracked in self.orders.values_mut().filter(|t| !t.state.is_final()) {
-            tracked.lookup_at = Some(now);
-            tracked.lookup_after = LOOKUP_FIRST;
+        for id in &self.at_work {
+            if let Some(tracked) = self.orders.get_mut(id) {
+                tracked.lookup_at = Some(now);
+                tracked.lookup_after = LOOKUP_FIRST;
+            }
         }
     }
 
     /// Orders whose look-up is due.
     pub fn to_look_up(&self, now: Instant) -> Vec<OrderId> {
-        let due = |tracked: &Tracked| {
-            !tracked.state.is_final() && tracked.lookup_at.is_some_and(|at| at <= now)
-        };
-        let due = self.orders.iter().filter(|(_, tracked)| due(tracked));
-        due.map(|(id, _)| *id).collect()
+        let due = |tracked: &Tracked| tracked.lookup_at.is_some_and(|at| at <= now);
+        let due = self.working().filter(|(_, tracked)| due(tracked));
+        due.map(|(id, _)| id).collect()
     }
 
     /// A look-up is under way: none is due before its answer, or before it must have failed.
@@ -558,13 +567,12 @@ impl Tracker {
     /// Whether nothing is unclear: no order between sending and answer, none unknown, none that waits for its fills or a
     /// look-up.
     pub fn is_clear(&self) -> bool {
-        self.orders.values().all(|tracked| {
-            tracked.state.is_final()
-                || (matches!(
-                    tracked.state,
-                    OrderState::Acked | OrderState::PartiallyFilled
-                ) && tracked.ending.is_none()
-                    && tracked.lookup_at.is_none())
+        self.working().all(|(_, tracked)| {
+            matches!(
+                tracked.state,
+                OrderState::Acked | OrderState::PartiallyFilled
+            ) && tracked.ending.is_none()
+                && tracked.lookup_at.is_none()
         })
     }
 
@@ -678,6 +686,7 @@ impl Tracker {
         }));
         if state.is_final() && !late_fill {
             tracked.lookup_at = None;
+            self.at_work.remove(&id);
             self.ended.push_back(id);
             if self.ended.len() > ENDED_MAX
                 && let Some(oldest) = self.ended.pop_front()

@@ -36,6 +36,13 @@ pub struct Proposal {
     pub one_of: Option<OneOf>,
 }
 
+impl Proposal {
+    /// Whether the venue may hold it for later.
+    fn can_rest(&self) -> bool {
+        self.order_type != OrderType::Market && self.time_in_force != TimeInForce::ImmediateOrCancel
+    }
+}
+
 /// Which gate stopped an order, what it saw and what it allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -267,6 +274,18 @@ impl<'a> Subject<'a> {
             if !gauge.ask(Gate::Reconciled, None, AtLeast, trusted, holds(trusted)) {
                 return None;
             }
+        }
+        // What rests would outlive us with nobody to look after it, exits included.
+        let stopping = self.desk.risk().halts.contains(&HaltReason::Stopping);
+        let looked_after = !(stopping && order.can_rest());
+        if !gauge.ask(
+            Gate::Halted,
+            None,
+            AtLeast,
+            looked_after,
+            holds(looked_after),
+        ) {
+            return None;
         }
         let open = self.instrument.status == TradingStatus::Open;
         if !gauge.ask(Gate::MarketOpen, None, AtLeast, open, holds(open)) {

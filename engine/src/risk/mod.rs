@@ -138,7 +138,8 @@ pub enum HaltReason {
         /// Which venue.
         venue: VenueId,
     },
-    /// The daemon is about to end, or has; ends when it begins again.
+    /// The daemon is about to end, or has; ends when it begins again. Stops exits that would rest, too: those that take
+    /// what is there go on.
     Stopping,
     /// Inputs wait too long before the core takes them; ends when it has caught up.
     Backlog,

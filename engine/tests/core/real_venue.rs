@@ -252,3 +252,58 @@ fn a_daemon_that_stops_takes_its_orders_back_and_trades_again_when_it_starts() {
     command(&mut rig, OperatorAction::Start);
     assert!(halts(&rig).is_empty());
 }
+
+#[test]
+fn a_daemon_that_stops_leaves_no_exit_to_rest() {
+    let params = r#"{"source": "quotes", "qty": "1", "half_spread_cbps": 10000, "retry_ms": 0}"#;
+    let maker = crate::common::market_maker("m", params);
+    let config = SessionConfig {
+        strategies: vec![maker],
+        ..SessionConfig::default()
+    };
+    let mut rig = Rig::new(with_mode(VenueMode::Demo, config));
+    holds(&mut rig, NOON, 0);
+    rig.quote(NOON + MS, (10_000, 5_000), (10_001, 5_000));
+    let orders = decided(&rig);
+    let (bought, _) = orders[0];
+    for state in [OrderState::Sent, OrderState::Acked] {
+        rig.input(NOON + 2 * MS, &told(bought, state, None));
+    }
+    rig.input(
+        NOON + 3 * MS,
+        &told(bought, OrderState::Filled, fill(1, 1_000)),
+    );
+    assert_eq!(held(&rig), 1_000);
+    let command = |rig: &mut Rig, at, action| {
+        let note = String::new();
+        let command = OperatorCommand { action, note };
+        rig.input(at, &Event::OperatorCommand(Box::new(command)));
+    };
+    command(
+        &mut rig,
+        NOON + 4 * MS,
+        OperatorAction::Stop { cancel: true },
+    );
+    for (order, _) in decided(&rig).into_iter().filter(|(id, _)| *id != bought) {
+        for state in [OrderState::Sent, OrderState::Acked, OrderState::Cancelled] {
+            rig.input(NOON + 5 * MS, &told(order, state, None));
+        }
+    }
+    let before = decided(&rig).len();
+    for n in 0..4 {
+        rig.quote(
+            NOON + (10 + n) * MS,
+            (10_000 - n as i64, 5_000),
+            (10_001, 5_000),
+        );
+    }
+    assert_eq!(
+        decided(&rig).len(),
+        before,
+        "the sell would only reduce, and it would rest"
+    );
+    assert!(denials(&rig).contains(&Gate::Halted));
+    command(&mut rig, NOON + 20 * MS, OperatorAction::Start);
+    rig.quote(NOON + 21 * MS, (10_000, 5_000), (10_001, 5_000));
+    assert!(decided(&rig).len() > before);
+}
