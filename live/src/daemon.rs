@@ -18,7 +18,7 @@ use crate::venues::{self, Venue};
 use crate::verifier::Verifier;
 use onetape_backtest::{JournalSink, recover, unmatched};
 use onetape_engine::event::{
-    Event, InstrumentDefined, Kind, OperatorAction, OperatorCommand, SessionStart,
+    AccountLost, Event, InstrumentDefined, Kind, OperatorAction, OperatorCommand, SessionStart,
 };
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Market;
@@ -166,6 +166,17 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         return Err(DaemonError::Config(format!(
             "{line}: correct the configuration and start again; a strategy's own parameters need a new directory"
         )));
+    }
+    // Before it may trade again, and whatever the tape ended with: nobody knows what became of our accounts meanwhile.
+    for venue in venues.iter().map(Venue::name) {
+        if options.session.mode(venue).is_real() && !options.record_only {
+            let lost = AccountLost {
+                venue: venue.to_owned(),
+                why: "started".to_owned(),
+            };
+            let lost = Event::AccountLost(Box::new(lost));
+            step(&mut sequencer, options.clock, &lost)?;
+        }
     }
     let started = OperatorCommand {
         action: OperatorAction::Start,

@@ -239,7 +239,6 @@ impl OrderPath {
     /// Those of reading the journal: nothing goes out after it.
     pub async fn run(mut self, stop: &AtomicBool) -> Result<(), onetape_journal::Error> {
         let mut tasks: JoinSet<Done> = JoinSet::new();
-        self.lost("started");
         self.tracker.look_up_everything(Instant::now());
         loop {
             let mut idle = true;

@@ -15,7 +15,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use hdrhistogram::Histogram;
 use onetape_engine::event::{
-    Event, FeeSchedule, InstrumentDefined, InstrumentType, Quote, TradingRules,
+    Aggressor, Event, FeeSchedule, InstrumentDefined, InstrumentType, Quote, Trade, TradingRules,
 };
 use onetape_engine::fees::{FeeAccrual, FeeFormula, Rounding, RoundingMode};
 use onetape_engine::id::InstrumentId;
@@ -232,6 +232,23 @@ impl Rig {
             .expect("the market takes it");
     }
 
+    /// Shows a trade at the mid: prices that follow each other closely are one message on this venue's wire, trades are not.
+    fn trade(&self, trade_id: u64) {
+        let at = self.exchange.now();
+        let trade = Trade {
+            instrument: InstrumentId(0),
+            aggressor: Aggressor::Buyer.byte(),
+            reserved: [0; 3],
+            venue_time_ns: at.0,
+            trade_id,
+            price: Price(MID),
+            qty: Qty(1),
+        };
+        self.exchange
+            .with(|truth| truth.evolve(at, &Event::Trade(&trade)))
+            .expect("the market takes it");
+    }
+
     fn get(&self, path: &str) -> String {
         let mut socket = TcpStream::connect(self.http).expect("the daemon listens");
         write!(
@@ -346,39 +363,56 @@ fn latency() {
     }
 }
 
-/// Shows so many prices a second for so long; how many.
+/// Shows so many trades a second for so long, with a new price about every millisecond; how many trades.
 fn shows(rig: &Rig, per_second: u64, lasting: Duration, each_second: &mut dyn FnMut(&Rig)) -> u64 {
     let began = Instant::now();
-    let (mut shown, mut seconds) = (0_u64, 0);
+    let (mut shown, mut seconds, mut turns) = (0_u64, 0, 0_i64);
     while began.elapsed() < lasting {
         let due = (began.elapsed().as_secs_f64() * per_second as f64) as u64;
         while shown < due {
             shown += 1;
-            rig.show((shown % 1_000) as i64);
+            rig.trade(shown);
         }
+        turns += 1;
+        rig.show(turns % 1_000);
         if began.elapsed().as_secs() > seconds {
             seconds = began.elapsed().as_secs();
             each_second(rig);
         }
-        std::thread::sleep(Duration::from_micros(500));
+        std::thread::sleep(Duration::from_millis(1));
     }
     shown
 }
 
-/// Prices on a tape in a range of frames, and whether the core ever fell behind.
-fn on_tape(journal: &Path, from_sequence: u64) -> (u64, bool) {
+/// What a tape has of a venue's messages.
+struct OnTape {
+    trades: u64,
+    quotes: u64,
+    orders: u64,
+    /// Whether the core ever fell behind.
+    behind: bool,
+}
+
+fn on_tape(journal: &Path, from_sequence: u64) -> OnTape {
     let mut reader = Reader::open(journal).expect("the journal opens");
-    let (mut quotes, mut behind) = (0, false);
+    let mut seen = OnTape {
+        trades: 0,
+        quotes: 0,
+        orders: 0,
+        behind: false,
+    };
     while let Some(frame) = reader.next().expect("every frame verifies") {
         match Event::decode(frame.tag.kind(), frame.payload).expect("a frame of ours") {
-            Event::Quote(_) if frame.sequence >= from_sequence => quotes += 1,
+            Event::Trade(_) => seen.trades += 1,
+            Event::Quote(_) if frame.sequence >= from_sequence => seen.quotes += 1,
+            Event::OrderDecided(_) => seen.orders += 1,
             Event::OperatorCommand(command) => {
-                behind |= format!("{:?}", command.action).contains("Backlog");
+                seen.behind |= format!("{:?}", command.action).contains("Backlog");
             }
             _ => {}
         }
     }
-    (quotes, behind)
+    seen
 }
 
 /// Waits until the tape no longer grows by market data; its next sequence.
@@ -400,18 +434,23 @@ fn throughput() {
         settled(&rig);
         let (peak, _, cpu) = rig.process();
         let (_dir, journal) = rig.end();
-        let (quotes, behind) = on_tape(&journal, from);
+        let seen = on_tape(&journal, from);
         println!(
-            "{} messages/s for {} s: {shown} sent, {quotes} on the tape; at most {most_waiting} waited when looked at, fell behind: {behind}; \
-             {:.0} % of one processor, peak {peak:.0} MiB",
-            shown / lasting.as_secs(),
+            "{:.0} messages/s for {} s: {shown} trades sent, {} on the tape, {} prices and {} orders with them; \
+             at most {most_waiting} waited when looked at, fell behind: {}; {:.0} % of one processor, peak {peak:.0} MiB",
+            (seen.trades + seen.quotes) as f64 / lasting.as_secs_f64(),
             lasting.as_secs(),
+            seen.trades,
+            seen.quotes,
+            seen.orders,
+            seen.behind,
             (cpu - cpu_before) / lasting.as_secs_f64() * 100.0
         );
-        assert_eq!(shown, quotes, "messages were dropped");
+        assert_eq!(shown, seen.trades, "messages were dropped");
     }
 }
 
+/// A week with a trade every 200 ms of its own time, and a price about every second.
 fn soak() {
     const SPEED: u32 = 1_000;
     let live = "snapshot_every_s = 5\nsegment_mib = 16\n";
@@ -433,15 +472,18 @@ fn soak() {
     settled(&rig);
     let (peak, ..) = rig.process();
     let (_dir, journal) = rig.end();
-    let (quotes, _) = on_tape(&journal, from);
+    let seen = on_tape(&journal, from);
     let bytes: u64 = std::fs::read_dir(&journal)
         .expect("the journal")
         .filter_map(|entry| entry.ok()?.metadata().ok())
         .map(|file| file.len())
         .sum();
     println!(
-        "7 days, {shown} messages sent, {quotes} on the tape: peak {peak:.0} MiB, journal {} MiB",
+        "7 days, {shown} trades sent, {} on the tape, {} prices and {} orders with them: peak {peak:.0} MiB, journal {} MiB",
+        seen.trades,
+        seen.quotes,
+        seen.orders,
         bytes >> 20
     );
-    assert_eq!(shown, quotes, "messages were dropped");
+    assert_eq!(shown, seen.trades, "messages were dropped");
 }
