@@ -53,6 +53,14 @@ fn file_bytes(path: &Path) -> Result<u64, Error> {
     }
 }
 
+/// The first sequence that retention has left: 1 where it has taken nothing.
+///
+/// # Errors
+/// As [`carried`].
+pub fn first_sequence(dir: &Path) -> Result<u64, Error> {
+    Ok(beginning::read(dir)?.map_or(1, |kept| kept.sequence))
+}
+
 /// The frames of removed segments that were carried over, in order; none if nothing was removed.
 ///
 /// # Errors
