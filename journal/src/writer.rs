@@ -188,7 +188,12 @@ impl Writer {
                 std::fs::remove_file(&left).at("remove", &left)?;
             }
         }
-        Self::begin(dir, options, &file_system, lock, header)
+        let begun = Self::begin(dir, options, &file_system, lock, header);
+        if begun.is_err() {
+            // It promised nothing; left, it would look like that of a journal whose segments are gone.
+            let _ = std::fs::remove_file(dir.join(directory::CONTROL));
+        }
+        begun
     }
 
     /// Opens an existing journal for writing, after recovery.

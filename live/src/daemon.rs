@@ -383,7 +383,7 @@ fn is_new(journal: &Path) -> bool {
         return true;
     };
     let mut names = entries.flatten().map(|entry| entry.file_name());
-    names.all(|name| ["LOCK", "CONTROL", "HALT"].iter().any(|left| name == *left))
+    names.all(|name| name == "LOCK" || name == "HALT")
 }
 
 /// Strategies begin with the session and see nothing of what came before, so the facts that stand before it are told again
@@ -778,7 +778,7 @@ impl Running {
         let is_low = sequencer.desk().risk().halts.contains(&HaltReason::Disk);
         let mut watch = DiskWatch::new(
             &options.journal,
-            live.min_free_mib << 20,
+            live.min_free_mib.saturating_mul(1 << 20),
             is_low,
             inputs.clone(),
             disk.clone(),
@@ -888,9 +888,11 @@ impl Running {
         let keeper = Keeper {
             journal: options.journal.clone(),
             archive: live.archive,
-            max_bytes: (live.journal_max_mib > 0).then_some(live.journal_max_mib << 20),
+            max_bytes: (live.journal_max_mib > 0)
+                .then_some(live.journal_max_mib.saturating_mul(1 << 20)),
             segment_bytes: live.segment_mib << 20,
             core: core_status.clone(),
+            verified: verified.clone(),
             status: disk.clone(),
             sound: BTreeSet::new(),
         };

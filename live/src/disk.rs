@@ -30,6 +30,8 @@ pub struct DiskWatch {
     status: Arc<DiskStatus>,
     /// Whether the core is halted for it.
     is_low: bool,
+    /// Whether the last look told something.
+    is_known: bool,
 }
 
 impl DiskWatch {
@@ -47,6 +49,7 @@ impl DiskWatch {
             inputs,
             status,
             is_low,
+            is_known: true,
         }
     }
 
@@ -55,10 +58,13 @@ impl DiskWatch {
         let free = match free_bytes(&self.journal) {
             Ok(free) => free,
             Err(error) => {
-                tracing::warn!(%error, "the room on the journal's disk is not known");
+                if std::mem::take(&mut self.is_known) {
+                    tracing::warn!(%error, "the room on the journal's disk is not known");
+                }
                 return;
             }
         };
+        self.is_known = true;
         self.status.free.store(free, Ordering::Release);
         let low = is_low(free, self.min_free, self.is_low);
         if low == self.is_low {

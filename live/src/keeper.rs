@@ -8,7 +8,7 @@ use onetape_journal::{Error, archive, retention, snapshot};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often it looks.
@@ -32,6 +32,8 @@ pub struct Keeper {
     pub segment_bytes: u64,
     /// How far the tape is.
     pub core: Arc<CoreStatus>,
+    /// How far the continuous verifier is, if there is one.
+    pub verified: Option<Arc<AtomicU64>>,
     /// Where the journal's size is shown.
     pub status: Arc<DiskStatus>,
     /// Snapshots that read.
@@ -70,18 +72,31 @@ impl Keeper {
                 self.sound.insert(sequence);
             }
         }
+        let archived = self.archive(stop);
+        // What can't be compressed may still go.
+        let over = self.keep_within()?;
+        archived.map(|()| over)
+    }
+
+    /// Compresses what lies before the newest snapshot.
+    fn archive(&self, stop: &AtomicBool) -> Result<(), Error> {
         let newest = self.sound.last().copied().unwrap_or(0);
         while self.archive && !stop.load(Ordering::Acquire) {
-            match archive::compress_next(&self.journal, newest, LEVEL)? {
-                Some(done) => tracing::info!(
-                    segment = done.segment,
-                    bytes = done.raw_bytes,
-                    archived_bytes = done.packed_bytes,
-                    "archived"
-                ),
-                None => break,
-            }
+            let Some(done) = archive::compress_next(&self.journal, newest, LEVEL)? else {
+                break;
+            };
+            tracing::info!(
+                segment = done.segment,
+                bytes = done.raw_bytes,
+                archived_bytes = done.packed_bytes,
+                "archived"
+            );
         }
+        Ok(())
+    }
+
+    /// Removes what the bound asks for; why the bound does not hold, if it does not.
+    fn keep_within(&self) -> Result<Option<String>, Error> {
         let Some(max) = self.max_bytes else {
             self.show(
                 retention::bytes(&self.journal)?,
@@ -112,10 +127,12 @@ impl Keeper {
     }
 
     /// Before this sequence nothing is needed: recovery may begin with the oldest snapshot where the others are damaged,
-    /// and order paths read so many frames again.
+    /// order paths read so many frames again, and the verifier is behind it.
     fn needed_from(&self) -> u64 {
         let next = self.core.next_sequence.load(Ordering::Acquire);
-        let read_again = next.saturating_sub(FRAMES_READ_AGAIN);
+        let verified = self.verified.as_ref();
+        let verified = verified.map_or(next, |last| last.load(Ordering::Acquire));
+        let read_again = next.saturating_sub(FRAMES_READ_AGAIN).min(verified);
         match self.sound.first() {
             Some(oldest) if self.sound.len() > 1 => read_again.min(*oldest),
             _ => 0,
