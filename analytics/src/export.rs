@@ -87,6 +87,12 @@ pub fn export(
         sequence,
         why: e.to_string(),
     };
+    for carried in onetape_journal::retention::carried(&options.journal)? {
+        let learnt = Event::decode(carried.tag.kind(), &carried.payload).map_err(RowError::from);
+        learnt
+            .and_then(|event| names.learn(&event))
+            .map_err(|e| fail(carried.sequence, &e))?;
+    }
     while let Some(frame) = reader.next()? {
         tables
             .add(&frame, &mut names, options.batch_rows)

@@ -251,7 +251,7 @@ tables! { names;
     }
     Heartbeat(_e), "time passed and nothing else happened" {}
     OperatorCommand(e), "an operator's command" {
-        action: text = words::operator_action(&e.action), "`halt`, `resume`, `stop`, `start`, `accept_holdings`, `backlog` or `verification_failed`";
+        action: text = words::operator_action(&e.action), "`halt`, `resume`, `stop`, `start`, `accept_holdings`, `backlog`, `verification_failed` or `disk_space`";
         details: text = &*words::json(&e.action)?, "the whole command, as JSON";
         note: text = &*e.note, "why, in the operator's words";
     }
@@ -320,7 +320,7 @@ tables! { names;
         token: u64 = e.token, "what the strategy calls it";
     }
     HaltChanged(e), "a reason to halt came or went" {
-        reason: text = words::halt_reason(e.reason), "`operator`, `clock_drift`, `daily_loss`, `illegal_move`, `unreconciled`, `holdings_differ`, `stopping`, `backlog` or `verification`";
+        reason: text = words::halt_reason(e.reason), "`operator`, `clock_drift`, `daily_loss`, `illegal_move`, `unreconciled`, `holdings_differ`, `stopping`, `backlog`, `verification` or `disk`";
         venue: u64 or null = trusted(e.reason).map(|venue| u64::from(venue.0)), "the number of the venue that is not trusted, in the order of their first instruments; null for other reasons";
         strategy: text or null = halted(e.reason).map(|id| names.strategy(id)).transpose()?, "the strategy that lost too much; null for other reasons";
         order: u64 or null = moved(e.reason).map(|order| order.0), "the order that a venue moved illegally; null for other reasons";

@@ -139,6 +139,7 @@ pub(crate) const fn operator_action(action: &OperatorAction) -> &'static str {
         OperatorAction::AcceptHoldings { .. } => "accept_holdings",
         OperatorAction::Backlog { .. } => "backlog",
         OperatorAction::VerificationFailed { .. } => "verification_failed",
+        OperatorAction::DiskSpace { .. } => "disk_space",
     }
 }
 
@@ -177,6 +178,7 @@ pub(crate) const fn halt_reason(reason: HaltReason) -> &'static str {
         HaltReason::Stopping => "stopping",
         HaltReason::Backlog => "backlog",
         HaltReason::Verification => "verification",
+        HaltReason::Disk => "disk",
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a command ends: exit codes by kind, and one message that says what, where, why and what to do.
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
+use std::io::ErrorKind;
 
 /// Exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,12 @@ impl Failure {
 
     pub(crate) fn help(mut self, help: impl fmt::Display) -> Self {
         self.help = Some(help.to_string());
+        self
+    }
+
+    /// Says first what the failure has led to.
+    pub(crate) fn after(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
         self
     }
 
@@ -122,7 +129,30 @@ impl From<onetape_journal::Error> for Failure {
             | E::AlreadyExists { .. } => Exit::Failure,
             _ => Exit::Data,
         };
-        Failure::new(exit, error)
+        let help = match &error {
+            E::Full { .. } => Some(
+                "make room ('df -h' shows where there is none, 'onetape archive' compresses a journal), then run the same \
+                 command again: it goes on where the tape ends",
+            ),
+            E::Io { source, .. } => match source.kind() {
+                ErrorKind::ReadOnlyFilesystem => {
+                    Some("mount it for writing, or name a directory on another disk")
+                }
+                ErrorKind::PermissionDenied => {
+                    Some("give this user the right to it, or name another directory")
+                }
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    Some("make room there, then run the same command again")
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let failure = Failure::new(exit, error);
+        match help {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
     }
 }
 
@@ -133,9 +163,11 @@ impl From<onetape_backtest::Error> for Failure {
             E::Journal(journal) => journal.into(),
             E::Config(why) => Failure::new(Exit::Config, why),
             E::SameJournal { .. } => Failure::new(Exit::Usage, error),
-            E::Core { .. } | E::NoInputs { .. } | E::OtherRun { .. } | E::NoAnswer { .. } => {
-                Failure::new(Exit::Data, error)
-            }
+            E::Core { .. }
+            | E::NoInputs { .. }
+            | E::OtherRun { .. }
+            | E::NoAnswer { .. }
+            | E::NoSnapshot { .. } => Failure::new(Exit::Data, error),
         }
     }
 }

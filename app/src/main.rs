@@ -4,6 +4,7 @@
 mod cli;
 mod config;
 mod failure;
+mod log;
 mod output;
 mod progress;
 mod verb;

@@ -5,12 +5,24 @@ use onetape_engine::market::Market;
 use onetape_engine::number::{Decimals, Price, Qty};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// The names and decimals that frames refer to by number, learnt from the frames that define them.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     instruments: Vec<(String, Decimals)>,
     strategies: Vec<String>,
+}
+
+/// Whether retention carries frames of this kind over: what later frames name, and what must be known for ever.
+pub fn is_carried(kind: u16) -> bool {
+    const CARRIED: [Kind; 4] = [
+        Kind::DataSource,
+        Kind::SessionStart,
+        Kind::InstrumentDefined,
+        Kind::IntentReceived,
+    ];
+    CARRIED.iter().any(|carried| carried.number() == kind)
 }
 
 impl Names {
@@ -29,6 +41,20 @@ impl Names {
                 .map(|s| s.id.clone())
                 .collect(),
         }
+    }
+
+    /// The names that retention carried over from frames that it took; none where it took none.
+    ///
+    /// # Errors
+    /// Those of reading what it carried over.
+    pub fn carried(journal: &Path) -> Result<Self, onetape_journal::Error> {
+        let mut names = Self::default();
+        for frame in onetape_journal::retention::carried(journal)? {
+            if let Ok(event) = Event::decode(frame.tag.kind(), &frame.payload) {
+                names.learn(&event);
+            }
+        }
+        Ok(names)
     }
 
     /// Learns from a frame, if it defines a name.

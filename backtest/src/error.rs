@@ -29,6 +29,19 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// The state that what is left of a tape begins with is nowhere.
+    #[error(
+        "{}: the frames before sequence {first} were removed (journal_max_mib), so its state comes from a snapshot, and {why}; \
+         go on with the build that wrote them, restore a backup, or begin in a new directory", journal.display()
+    )]
+    NoSnapshot {
+        /// The journal.
+        journal: PathBuf,
+        /// The first sequence that is left.
+        first: u64,
+        /// Why none can be used.
+        why: String,
+    },
     /// There is nothing to replay.
     #[error("{} holds no inputs; fill it with 'onetape import' or 'onetape generate' first", journal.display())]
     NoInputs {

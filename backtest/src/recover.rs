@@ -141,6 +141,13 @@ pub(crate) fn base(journal: &Path, up_to: u64) -> Result<Base, Error> {
         Some((_, sequencer)) => sequencer,
         None => {
             reader = Reader::open(journal)?;
+            if reader.first_sequence() > 1 {
+                return Err(no_snapshot(
+                    journal,
+                    reader.first_sequence(),
+                    &refused_snapshots,
+                ));
+            }
             Sequencer::new(NullSink)
         }
     };
@@ -150,6 +157,18 @@ pub(crate) fn base(journal: &Path, up_to: u64) -> Result<Base, Error> {
         snapshot,
         refused_snapshots,
     })
+}
+
+fn no_snapshot(journal: &Path, first: u64, refused: &[(u64, String)]) -> Error {
+    let why = refused.iter().map(|(at, why)| format!("{at}: {why}"));
+    Error::NoSnapshot {
+        journal: journal.to_path_buf(),
+        first,
+        why: match refused {
+            [] => "there is none that is old enough".to_owned(),
+            _ => format!("none can be used ({})", why.collect::<Vec<_>>().join("; ")),
+        },
+    }
 }
 
 /// Recovers the state of a journal.
@@ -304,12 +323,12 @@ pub fn finish_cut_step(
     Ok(closed)
 }
 
-/// The session's start on a tape, if it has one.
+/// The first session's start on a tape, if it has one.
 ///
 /// # Errors
 /// [`Error`].
 pub fn session_of(journal: &Path) -> Result<Option<onetape_engine::event::SessionStart>, Error> {
-    let mut reader = Reader::open(journal)?;
+    let mut reader = Reader::open_whole(journal)?;
     while let Some(frame) = reader.next()? {
         if frame.tag.kind() == Kind::SessionStart.number() {
             let (sequence, kind) = (frame.sequence, frame.tag.kind());

@@ -56,7 +56,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 /// # Errors
 /// [`Error`].
 pub fn backtest(options: &BacktestOptions, progress: Progress<'_>) -> Result<Summary, Error> {
-    let source = Reader::open(&options.source)?;
+    let source = Reader::open_whole(&options.source)?;
     match &options.journal {
         None => {
             let mut sequencer = Sequencer::new(NullSink);

@@ -81,7 +81,7 @@ pub fn verify(
 ) -> Result<Verification, Error> {
     let sink = CompareSink::open(journal)?;
     let mut sequencer = Sequencer::new(sink);
-    let mut inputs = Reader::open(journal)?;
+    let mut inputs = Reader::open_whole(journal)?;
     let mut result = Verification {
         identical: true,
         frames: 0,

@@ -171,7 +171,8 @@ struct Found {
 
 fn find(journal: &Path, question: &Question) -> Result<Found, Error> {
     let mut reader = Reader::open(journal)?;
-    let mut names = Names::default();
+    let mut names = Names::carried(journal)?;
+    let begins_at = reader.first_sequence();
     let mut wanted = None;
     let mut found = None;
     while let Some(frame) = reader.next()? {
@@ -205,6 +206,9 @@ fn find(journal: &Path, question: &Question) -> Result<Found, Error> {
     }
     let Some(sequence) = found else {
         let why = match question {
+            Question::Order(order) | Question::Sequence(order) if *order < begins_at => format!(
+                "frame {order} was removed (journal_max_mib): the tape begins at sequence {begins_at}"
+            ),
             Question::Order(order) => format!("there is no order {order}"),
             Question::Sequence(sequence) => format!("there is no frame {sequence}"),
             Question::At { instrument, .. } if wanted.is_none() => {
@@ -222,7 +226,8 @@ fn find(journal: &Path, question: &Question) -> Result<Found, Error> {
     let (shown, event_of) = frame_at(journal, &names, sequence)?;
     let mut chain = Vec::new();
     let mut cause = event_of.cause;
-    while cause != 0 {
+    // A cause that retention has taken ends the chain.
+    while cause >= begins_at {
         let (shown, next) = frame_at(journal, &names, cause)?;
         chain.push(shown);
         // A frame's cause stands before it.
@@ -453,7 +458,7 @@ fn instrument_name(sequencer: &Sequencer<NullSink>, id: InstrumentId) -> String 
 /// Every later frame about an order.
 fn outcome(journal: &Path, order: u64) -> Result<Vec<Value>, Error> {
     let mut reader = Reader::open(journal)?;
-    let (mut names, mut frames) = (Names::default(), Vec::new());
+    let (mut names, mut frames) = (Names::carried(journal)?, Vec::new());
     while let Some(frame) = reader.next()? {
         let event = decode(journal, &frame)?;
         names.learn(&event);

@@ -13,10 +13,11 @@ use crate::layout::{
     ARCHIVE_HEADER, ARCHIVE_MAGIC, FORMAT_VERSION, SEAL_FRAME, SEGMENT_HEADER, SEGMENT_MAX, put,
     read_u32, read_u64,
 };
+use crate::reader::base_sequence;
 use crate::segment::View;
-use crate::walk::Found;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use crate::walk::{Cursor, Found};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
@@ -167,6 +168,28 @@ pub fn compress_sealed(dir: &Path, level: i32) -> Result<Vec<Archived>, Error> {
     Ok(done)
 }
 
+/// Archives the oldest sealed segment that is none yet and holds only frames before `before`; `None` if there is none.
+///
+/// # Errors
+/// As [`compress_sealed`].
+pub fn compress_next(dir: &Path, before: u64, level: i32) -> Result<Option<Archived>, Error> {
+    let entries = directory::segments(dir)?;
+    for pair in entries.windows(2) {
+        let [entry, next] = pair else { break };
+        if entry.archived {
+            continue;
+        }
+        if base_sequence(dir, next.id)?.is_none_or(|base| base > before) {
+            break;
+        }
+        if let Some(archived) = compress(dir, entry, level)? {
+            return Ok(Some(archived));
+        }
+    }
+    Ok(None)
+}
+
+/// `None` for a segment that is not sealed, or that another process is archiving.
 fn compress(dir: &Path, entry: &Entry, level: i32) -> Result<Option<Archived>, Error> {
     let Some(view) = View::open(&entry.path, entry.id, false)? else {
         return Ok(None);
@@ -188,6 +211,50 @@ fn compress(dir: &Path, entry: &Entry, level: i32) -> Result<Option<Archived>, E
             }
         }
     }
+    let path = directory::archive(dir, entry.id);
+    let tmp = path.with_extension("zst.tmp");
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&tmp)
+        .at("create", &tmp)?;
+    match out.try_lock() {
+        Ok(()) => out.set_len(0).at("truncate", &tmp)?,
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(e)) => return Err(e).at("lock", &tmp),
+    }
+    let packed = pack(entry, &view, &cursor, level, &mut out, &tmp);
+    if packed.is_err() {
+        // Gives the space back.
+        let _ = std::fs::remove_file(&tmp);
+    }
+    let (raw_bytes, packed_bytes, hash) = packed?;
+    std::fs::rename(&tmp, &path).at("rename", &tmp)?;
+    directory::sync(dir)?;
+    match std::fs::remove_file(&entry.path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        other => other.at("remove", &entry.path)?,
+    }
+    directory::sync(dir)?;
+    Ok(Some(Archived {
+        segment: entry.id,
+        path,
+        raw_bytes,
+        packed_bytes,
+        hash,
+    }))
+}
+
+/// Writes a segment's archive, and reads it back; bytes before and after, and the hash of the former.
+fn pack(
+    entry: &Entry,
+    view: &View,
+    cursor: &Cursor,
+    level: i32,
+    out: &mut File,
+    tmp: &Path,
+) -> Result<(u64, u64, blake3::Hash), Error> {
     let file = File::open(&entry.path).at("open", &entry.path)?;
     // Where both files are there the segment counts. A power loss before the unlink is on disk would bring
     // it back, so it must be as whole as the archive by then.
@@ -229,29 +296,12 @@ fn compress(dir: &Path, entry: &Entry, level: i32) -> Result<Option<Archived>, E
     let crc = checksum::of(&header[..ARCHIVE_AT_CRC]);
     put(&mut header, ARCHIVE_AT_CRC, &crc.to_le_bytes());
 
-    let path = directory::archive(dir, entry.id);
-    let tmp = path.with_extension("zst.tmp");
-    let mut out = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&tmp)
-        .at("create", &tmp)?;
-    out.write_all(&header).at("write", &tmp)?;
-    out.write_all(&packed).at("write", &tmp)?;
-    out.sync_all().at("sync", &tmp)?;
+    out.write_all(&header).at("write", tmp)?;
+    out.write_all(&packed).at("write", tmp)?;
+    out.sync_all().at("sync", tmp)?;
     // What was written must read back before the original goes.
-    let back = File::open(&tmp).at("open", &tmp)?;
-    unpack(&back, &tmp, entry.id)?;
-    std::fs::rename(&tmp, &path).at("rename", &tmp)?;
-    directory::sync(dir)?;
-    std::fs::remove_file(&entry.path).at("remove", &entry.path)?;
-    directory::sync(dir)?;
-    Ok(Some(Archived {
-        segment: entry.id,
-        path,
-        raw_bytes: raw.len() as u64,
-        packed_bytes: (packed.len() + ARCHIVE_HEADER) as u64,
-        hash,
-    }))
+    let back = File::open(tmp).at("open", tmp)?;
+    unpack(&back, tmp, entry.id)?;
+    let packed_bytes = (packed.len() + ARCHIVE_HEADER) as u64;
+    Ok((raw.len() as u64, packed_bytes, hash))
 }

@@ -87,7 +87,22 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Record>, Error> {
         .iter()
         .filter_map(|s| Record::decode(s))
         .max_by_key(|r| r.generation);
-    newest.map(Some).ok_or(Error::Control { path })
+    let newer = |slot: &[u8; CONTROL_RECORD]| {
+        let version = read_u32(slot, CONTROL_AT_VERSION);
+        let is_newer =
+            read_u64(slot, CONTROL_AT_MAGIC) == CONTROL_MAGIC && version > FORMAT_VERSION;
+        is_newer.then_some(version)
+    };
+    match (newest, slots.iter().find_map(newer)) {
+        (Some(record), _) => Ok(Some(record)),
+        // Not damage: another build's, whose record may look otherwise.
+        (None, Some(found)) => Err(Error::Version {
+            path,
+            found,
+            expected: FORMAT_VERSION,
+        }),
+        (None, None) => Err(Error::Control { path }),
+    }
 }
 
 /// The writer's handle.

@@ -1,5 +1,6 @@
 //! The names in a journal's directory, and the directory itself.
 
+use crate::beginning;
 use crate::error::{Context, Error};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 pub(crate) const LOCK: &str = "LOCK";
 /// Name of the durable record.
 pub(crate) const CONTROL: &str = "CONTROL";
+
+/// Name of the record of what retention has taken.
+pub(crate) const BEGINNING: &str = "BEGINNING";
 
 /// A segment's file in the directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,9 +57,19 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// The segments in order of their ids. Where a segment and its archive are both there (a crash between
-/// the archive's rename and the unlink), the segment counts.
+/// The journal's segments in order of their ids. What lies before its beginning does not belong to it any more, whether
+/// its files are still there or not.
 pub(crate) fn segments(dir: &Path) -> Result<Vec<Entry>, Error> {
+    let mut entries = all_segments(dir)?;
+    // After the listing: the record comes before what it allows to go.
+    let first = beginning::first_segment(dir)?;
+    entries.retain(|entry| entry.id >= first);
+    Ok(entries)
+}
+
+/// The segments' files in order of their ids. Where a segment and its archive are both there (a crash between
+/// the archive's rename and the unlink), the segment counts.
+pub(crate) fn all_segments(dir: &Path) -> Result<Vec<Entry>, Error> {
     let mut found = BTreeMap::new();
     for name in names(dir)? {
         if let Some(id) = name.strip_suffix(".seg").and_then(|n| number(n, 16)) {

@@ -105,8 +105,16 @@ pub enum Error {
         /// The version of this crate.
         expected: u32,
     },
+    /// Retention has taken frames that are asked for.
+    #[error("{}: the frames before sequence {first} were removed to keep the journal within its bound (journal_max_mib), and this needs them; 'recover', 'info', 'tail' and 'export' read what is left, a backup has the rest", path.display())]
+    Removed {
+        /// The directory.
+        path: PathBuf,
+        /// The first sequence that is left.
+        first: u64,
+    },
     /// A segment is missing from the chain.
-    #[error("{} is missing: segment {segment} is needed between others or after a sealed one; restore it from a backup", path.display())]
+    #[error("{} is missing: segment {segment} is needed at the beginning, between others or after a sealed one; restore it from a backup", path.display())]
     MissingSegment {
         /// The file that should be there.
         path: PathBuf,

@@ -1,5 +1,6 @@
 //! From visible to durable: syncing what was published, and telling who waits for it.
 
+use crate::beginning;
 use crate::commit;
 use crate::control::Control;
 use crate::error::{Context, Error};
@@ -175,10 +176,11 @@ impl Shared {
         let mut durable = self.durable();
         for path in files {
             match File::open(path) {
-                // Archived meanwhile: its content was on disk before the file went.
+                // Archived meanwhile: its content was on disk before the file went. Or nobody needs it any more.
                 Err(e)
                     if e.kind() == ErrorKind::NotFound
-                        && path.with_extension("seg.zst").exists() => {}
+                        && (path.with_extension("seg.zst").exists()
+                            || beginning::is_before(path)) => {}
                 other => other.at("open", path)?.sync_data().at("sync", path)?,
             }
         }

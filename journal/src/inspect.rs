@@ -1,5 +1,6 @@
 //! What a journal's directory holds, told without stopping at the first thing that is wrong.
 
+use crate::beginning;
 use crate::control;
 use crate::directory;
 use crate::error::Error;
@@ -15,6 +16,8 @@ pub struct Description {
     pub journal_id: Option<u128>,
     /// The durable record; `None` if there is no CONTROL.
     pub durable_sequence: Option<u64>,
+    /// The first sequence that retention has left, if it has taken any.
+    pub begins_at: Option<u64>,
     /// The segments in order.
     pub segments: Vec<SegmentInfo>,
     /// Sequences of the snapshots, ascending.
@@ -108,6 +111,7 @@ pub fn describe(dir: &Path) -> Result<Description, Error> {
     Ok(Description {
         journal_id,
         durable_sequence,
+        begins_at: beginning::read(dir)?.map(|kept| kept.sequence),
         segments,
         snapshots: directory::snapshots(dir)?,
     })

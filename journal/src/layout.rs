@@ -11,6 +11,8 @@ pub const CONTROL_MAGIC: u64 = u64::from_le_bytes(*b"1TAPECTL");
 pub const ARCHIVE_MAGIC: u64 = u64::from_le_bytes(*b"1TAPEARC");
 /// First eight bytes of a snapshot.
 pub const SNAPSHOT_MAGIC: u64 = u64::from_le_bytes(*b"1TAPESNP");
+/// First eight bytes of the record of what retention has taken.
+pub const BEGINNING_MAGIC: u64 = u64::from_le_bytes(*b"1TAPEBEG");
 /// The version of every format in this file; raised by any change a reader has to know of.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -144,6 +146,34 @@ pub const SNAPSHOT_AT_LENGTH: usize = 40;
 pub const SNAPSHOT_AT_HASH: usize = 48;
 /// Snapshot: CRC32C of the header bytes before it, u32; twelve zero bytes follow.
 pub const SNAPSHOT_AT_CRC: usize = 80;
+
+/// Bytes of BEGINNING's header; the frames that are carried over follow.
+pub const BEGINNING_HEADER: usize = 96;
+/// Beginning: magic, u64.
+pub const BEGINNING_AT_MAGIC: usize = 0;
+/// Beginning: format version, u32; four zero bytes follow.
+pub const BEGINNING_AT_VERSION: usize = 8;
+/// Beginning: journal id, u128.
+pub const BEGINNING_AT_JOURNAL: usize = 16;
+/// Beginning: id of the first segment that is kept, u64.
+pub const BEGINNING_AT_SEGMENT: usize = 32;
+/// Beginning: sequence of its first frame, u64.
+pub const BEGINNING_AT_SEQUENCE: usize = 40;
+/// Beginning: BLAKE3 of what follows the header, 32 bytes.
+pub const BEGINNING_AT_HASH: usize = 48;
+/// Beginning: CRC32C of the header bytes before it, u32; twelve zero bytes follow.
+pub const BEGINNING_AT_CRC: usize = 80;
+
+/// Bytes of a carried frame before its payload.
+pub const CARRIED_HEADER: usize = 24;
+/// Carried frame: sequence, u64.
+pub const CARRIED_AT_SEQUENCE: usize = 0;
+/// Carried frame: timestamp, ns, u64.
+pub const CARRIED_AT_TIMESTAMP: usize = 8;
+/// Carried frame: tag, u32.
+pub const CARRIED_AT_TAG: usize = 16;
+/// Carried frame: length of the payload, u32.
+pub const CARRIED_AT_LENGTH: usize = 20;
 
 /// Payload bytes as they lie in the file: rounded up to a multiple of eight.
 #[inline]

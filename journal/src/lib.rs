@@ -5,7 +5,7 @@
 //!   `flusher.rs` makes them durable, `lock.rs` keeps other writers out).
 //! - [`Reader`] follows them (`reader.rs`; `walk.rs` decides what a frame is).
 //! - Opening for writing recovers (`recovery.rs`, with the durable record of `control.rs`).
-//! - [`snapshot`], [`archive`], [`root_hash()`] and [`describe`] are what a journal is kept and checked with.
+//! - [`snapshot`], [`archive`], [`retention`], [`root_hash()`] and [`describe`] are what a journal is kept and checked with.
 //! - `layout.rs` names every offset, `commit.rs` holds all that is shared without a lock.
 //!
 //! Visible and durable are two things: a published frame is visible at once, to every process, and durable
@@ -17,6 +17,7 @@
 //! are refused; on btrfs segments are asked not to be copied on write.
 
 pub mod archive;
+mod beginning;
 mod checksum;
 #[doc(hidden)]
 pub mod commit;
@@ -32,6 +33,7 @@ mod lock;
 mod prepare;
 mod reader;
 mod recovery;
+pub mod retention;
 mod root_hash;
 mod segment;
 pub mod snapshot;

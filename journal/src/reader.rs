@@ -8,6 +8,7 @@
 //! index of that segment would take to read, check and keep true.
 
 use crate::archive;
+use crate::beginning;
 use crate::control;
 use crate::directory::{self, Entry};
 use crate::error::{Context, Damage, Error};
@@ -81,6 +82,8 @@ pub struct Reader {
     known_last: u64,
     /// The durable record when it was last looked at: what must be there.
     durable: u64,
+    /// The journal's first sequence when it was opened.
+    first_sequence: u64,
 }
 
 // SAFETY: the cursor points into the mapping or memory that `view` owns, which moves with it and is not
@@ -102,8 +105,8 @@ impl std::fmt::Debug for Reader {
 const RELEASE_STEP: usize = 4 << 20;
 
 impl Reader {
-    /// Opens the journal in `dir` at its first frame. A live writer may be at work on it, and this reader
-    /// follows it.
+    /// Opens the journal in `dir` at its first frame: sequence 1, or what retention has left. A live writer may be at
+    /// work on it, and this reader follows it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::MissingSegment`], [`Error::Header`], [`Error::Version`],
@@ -117,7 +120,15 @@ impl Reader {
                 path: dir.to_path_buf(),
             });
         };
+        let beginning = beginning::first_segment(dir)?;
+        if first.id > beginning {
+            return Err(missing(dir, beginning));
+        }
         let Some(view) = open_segment(dir, first.id)? else {
+            // Retention took it after the look at the directory.
+            if beginning::first_segment(dir)? > first.id {
+                return Reader::open(dir);
+            }
             return Err(Error::NotFound {
                 path: dir.to_path_buf(),
             });
@@ -138,6 +149,7 @@ impl Reader {
             skip_below: 0,
             release_at: 0,
             released: 0,
+            first_sequence: view.header.base_sequence,
             view,
             dir: dir.to_path_buf(),
             known_last,
@@ -145,6 +157,27 @@ impl Reader {
         };
         reader.rest();
         Ok(reader)
+    }
+
+    /// As [`Reader::open`], for whoever needs the journal from its first frame.
+    ///
+    /// # Errors
+    /// [`Error::Removed`] where retention has taken the first frames; those of [`Reader::open`].
+    pub fn open_whole(dir: &Path) -> Result<Reader, Error> {
+        let reader = Reader::open(dir)?;
+        match reader.first_sequence {
+            1 => Ok(reader),
+            first => Err(Error::Removed {
+                path: dir.to_path_buf(),
+                first,
+            }),
+        }
+    }
+
+    /// The sequence that the journal began with when it was opened: 1 unless retention has taken its first frames.
+    #[must_use]
+    pub fn first_sequence(&self) -> u64 {
+        self.first_sequence
     }
 
     /// The next frame; `None` when there is nothing more now ([`Reader::tail`] says what is there instead),
@@ -391,13 +424,28 @@ impl Reader {
             // The record is newer than the look at the directory.
             next = self.next_segment();
         }
-        let view = next?.ok_or_else(|| match reason {
-            SealReason::Roll => missing(&self.dir, self.view.header.id + 1),
-            _ => self.ends_early(),
-        })?;
+        let view = match (next?, reason) {
+            (Some(view), _) => view,
+            (None, SealReason::Roll) => return Err(self.next_is_missing()),
+            (None, _) => return Err(self.ends_early()),
+        };
         self.enter(view);
         self.durable = self.durable.max(self.durable()?);
         Ok(true)
+    }
+
+    /// Why the segment after this one is not there, though it must have been.
+    fn next_is_missing(&self) -> Error {
+        let next = self.view.header.id + 1;
+        match beginning::read(&self.dir) {
+            // This reader was slower than retention.
+            Ok(Some(kept)) if kept.segment > next => Error::Removed {
+                path: self.dir.clone(),
+                first: kept.sequence,
+            },
+            Ok(_) => missing(&self.dir, next),
+            Err(e) => e,
+        }
     }
 
     /// The segment that continues this one at the cursor, if it is there.
@@ -488,7 +536,7 @@ pub(crate) fn open_segment(dir: &Path, id: u64) -> Result<Option<View>, Error> {
 }
 
 /// The first sequence of a segment that was begun; `None` for one that was not, or whose header is torn.
-fn base_sequence(dir: &Path, id: u64) -> Result<Option<u64>, Error> {
+pub(crate) fn base_sequence(dir: &Path, id: u64) -> Result<Option<u64>, Error> {
     let (plain, packed) = (directory::segment(dir, id), directory::archive(dir, id));
     for (path, archived) in [(&plain, false), (&packed, true), (&plain, false)] {
         let file = match File::open(path) {

@@ -11,6 +11,7 @@
 //!    zero, then a seal is written at the cut; no file gets shorter, since readers may map it.
 
 use crate::archive;
+use crate::beginning;
 use crate::checksum;
 use crate::commit::{self, CommitWord};
 use crate::control;
@@ -302,6 +303,10 @@ fn damage(walked: &Walked, what: Damage) -> Error {
 /// frame is on disk, and nothing lies beyond the last one.
 pub(crate) fn recover(dir: &Path, verify_bytes: u64) -> Result<Recovered, Error> {
     let entries = directory::segments(dir)?;
+    let beginning = beginning::first_segment(dir)?;
+    if entries.first().is_some_and(|first| first.id > beginning) {
+        return Err(missing(dir, beginning));
+    }
     let record = control::read(dir)?;
     let durable = record.map_or(0, |r| r.durable);
     let Chain {
@@ -447,6 +452,7 @@ pub(crate) fn recover(dir: &Path, verify_bytes: u64) -> Result<Recovered, Error>
 
     // From here on the journal changes.
     directory::remove_unfinished(dir)?;
+    beginning::remove_before(dir)?;
     for entry in discarded.iter().rev() {
         // With a segment goes an archive of it, which would count in its place.
         let packed = directory::archive(dir, entry.id);

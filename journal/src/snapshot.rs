@@ -10,20 +10,55 @@ use crate::layout::{
     SNAPSHOT_AT_MAGIC, SNAPSHOT_AT_SEQUENCE, SNAPSHOT_AT_VERSION, SNAPSHOT_HEADER, SNAPSHOT_MAGIC,
     put, read_u32, read_u64, read_u128,
 };
-use crate::reader::open_segment;
+use crate::reader::{base_sequence, open_segment};
+use crate::segment;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// The id that the journal's headers say: a mapped segment's where there is one, for an archive must be unpacked.
 fn journal_id(dir: &Path) -> Result<u128, Error> {
+    let none = || Error::NotFound {
+        path: dir.to_path_buf(),
+    };
     let entries = directory::segments(dir)?;
-    let first = entries.first().ok_or_else(|| Error::NotFound {
-        path: dir.to_path_buf(),
-    })?;
-    let view = open_segment(dir, first.id)?.ok_or_else(|| Error::NotFound {
-        path: dir.to_path_buf(),
-    })?;
+    for entry in entries.iter().rev().filter(|entry| !entry.archived) {
+        let header = File::open(&entry.path)
+            .ok()
+            .map(|file| segment::read_header(&file, &entry.path, entry.id));
+        if let Some(Ok(Some(header))) = header {
+            return Ok(header.journal);
+        }
+    }
+    let first = entries.first().ok_or_else(none)?;
+    let view = open_segment(dir, first.id)?.ok_or_else(none)?;
     Ok(view.header.journal)
+}
+
+/// Brings the frames after `after` and up to `sequence` onto the disk, whatever the writer's durability is: a snapshot
+/// that may one day be all there is before them belongs at a sequence that is durable.
+///
+/// # Errors
+/// System errors.
+pub fn sync_frames(dir: &Path, after: u64, sequence: u64) -> Result<(), Error> {
+    for entry in directory::segments(dir)?.iter().rev() {
+        let Some(base) = base_sequence(dir, entry.id)?.filter(|base| *base <= sequence) else {
+            continue;
+        };
+        match File::open(&entry.path) {
+            // An archive was on disk before it had its name.
+            Ok(_) if entry.archived => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            other => {
+                let file = other.at("open", &entry.path)?;
+                file.sync_data().at("sync", &entry.path)?;
+            }
+        }
+        if base <= after.saturating_add(1) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the state after `sequence` and returns the file. An existing snapshot of that sequence is replaced.

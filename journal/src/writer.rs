@@ -49,6 +49,9 @@ pub struct Options {
     /// most 1 MiB and each further one four times the size before, up to this; a frame that needs more
     /// gets more.
     pub segment_bytes: u64,
+    /// A new segment begins with the first frame whose timestamp reaches a further multiple of this many ns: no segment
+    /// spans two of them while timestamps do not go back. 0 for none; a UTC day has 86,400 s.
+    pub roll_every_ns: u64,
     /// When published frames reach the disk.
     pub durability: Durability,
     /// How many bytes of sealed, synced segments `open` verifies again, newest first. Segments that may not
@@ -60,6 +63,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             segment_bytes: 64 << 20,
+            roll_every_ns: 0,
             durability: Durability::Process,
             verify_bytes: 256 << 20,
         }
@@ -73,6 +77,9 @@ struct Staged {
     /// Bytes of the frame; 0 if none is staged.
     size: usize,
 }
+
+/// The segment of the next period is made ready this long before it begins.
+const PREPARE_AHEAD_NS: u64 = 60_000_000_000;
 
 const NOTHING_STAGED: Staged = Staged {
     state: 0,
@@ -90,6 +97,10 @@ pub struct Writer {
     offset: usize,
     /// Frames end at or before this without a look at anything else.
     soft_limit: usize,
+    /// Frames stamped before this end without a look at the time, too.
+    look_at_ns: u64,
+    /// The first stamp that does not belong into the current segment any more.
+    roll_at_ns: u64,
     next_sequence: u64,
     last_timestamp_ns: u64,
     seed: u32,
@@ -154,7 +165,7 @@ impl Writer {
         std::fs::create_dir_all(dir).at("create", dir)?;
         let file_system = directory::file_system(dir)?;
         let lock = Lock::acquire(dir)?;
-        if !directory::segments(dir)?.is_empty() {
+        if !directory::all_segments(dir)?.is_empty() {
             return Err(Error::AlreadyExists {
                 path: dir.to_path_buf(),
             });
@@ -171,11 +182,18 @@ impl Writer {
             previous_epoch: 0,
         };
         // A life before the first segment promised nothing.
-        let control = dir.join(directory::CONTROL);
-        if control.exists() {
-            std::fs::remove_file(&control).at("remove", &control)?;
+        for name in [directory::CONTROL, directory::BEGINNING] {
+            let left = dir.join(name);
+            if left.exists() {
+                std::fs::remove_file(&left).at("remove", &left)?;
+            }
         }
-        Self::begin(dir, options, &file_system, lock, header)
+        let begun = Self::begin(dir, options, &file_system, lock, header);
+        if begun.is_err() {
+            // It promised nothing; left, it would look like that of a journal whose segments are gone.
+            let _ = std::fs::remove_file(dir.join(directory::CONTROL));
+        }
+        begun
     }
 
     /// Opens an existing journal for writing, after recovery.
@@ -244,6 +262,8 @@ impl Writer {
             base: active.map.as_mut_ptr(),
             offset: SEGMENT_HEADER,
             soft_limit: 0,
+            look_at_ns: 0,
+            roll_at_ns: u64::MAX,
             next_sequence: header.base_sequence,
             last_timestamp_ns: header.base_timestamp_ns,
             seed: checksum::seed(header.epoch),
@@ -260,6 +280,9 @@ impl Writer {
             _lock: lock,
         };
         writer.prepare_later();
+        if writer.options.roll_every_ns == 0 {
+            writer.look_at_ns = u64::MAX;
+        }
         Ok(writer)
     }
 
@@ -303,7 +326,7 @@ impl Writer {
     #[inline]
     pub fn stage(&mut self, tag: Tag, timestamp_ns: u64, payload: &[u8]) -> Result<u64, Error> {
         let size = FRAME_HEADER + padded(payload.len());
-        self.reserve(payload.len(), size)?;
+        self.reserve(payload.len(), size, timestamp_ns)?;
         // SAFETY: `reserve` has left room for `size` bytes before the hard limit, in a mapping of allocated
         // space that only this writer stores to; offsets are multiples of eight; the word there is zero.
         let state = unsafe {
@@ -363,7 +386,7 @@ impl Writer {
     #[inline]
     pub fn append(&mut self, tag: Tag, timestamp_ns: u64, payload: &[u8]) -> Result<u64, Error> {
         let size = FRAME_HEADER + padded(payload.len());
-        self.reserve(payload.len(), size)?;
+        self.reserve(payload.len(), size, timestamp_ns)?;
         let sequence = self.next_sequence;
         // SAFETY: as in `stage`.
         unsafe {
@@ -387,13 +410,14 @@ impl Writer {
     }
 
     #[inline(always)]
-    fn reserve(&mut self, length: usize, size: usize) -> Result<(), Error> {
+    fn reserve(&mut self, length: usize, size: usize, timestamp_ns: u64) -> Result<(), Error> {
         if self.offset + size > self.soft_limit
+            || timestamp_ns >= self.look_at_ns
             || length > PAYLOAD_MAX
             || self.staged.size != 0
             || self.shared.has_failed()
         {
-            self.make_room(length, size)?;
+            self.make_room(length, size, timestamp_ns)?;
         }
         debug_assert!(self.offset + size <= self.hard_limit());
         Ok(())
@@ -415,7 +439,7 @@ impl Writer {
     /// The slow part of [`Writer::reserve`]: refuses, asks for the next segment in time, or rolls.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, length: usize, size: usize) -> Result<(), Error> {
+    fn make_room(&mut self, length: usize, size: usize, timestamp_ns: u64) -> Result<(), Error> {
         if self.shared.has_failed() {
             return Err(self.shared.poisoned());
         }
@@ -430,14 +454,45 @@ impl Writer {
                 sequence: self.next_sequence,
             });
         }
+        if timestamp_ns >= self.look_at_ns {
+            if self.offset == SEGMENT_HEADER {
+                self.begin_period(timestamp_ns);
+                if self.offset + size <= self.soft_limit {
+                    return Ok(());
+                }
+            } else {
+                self.look_at_ns = self.roll_at_ns;
+            }
+        }
         if !self.helper.is_asked() {
             self.helper.ask(self.header.id + 1, self.next_capacity());
         }
         self.soft_limit = self.hard_limit();
-        if self.offset + size > self.soft_limit {
+        let is_over = timestamp_ns >= self.roll_at_ns && self.roll_at_ns != u64::MAX;
+        if is_over && self.offset > SEGMENT_HEADER {
+            self.roll(size)?;
+            self.begin_period(timestamp_ns);
+        } else if self.offset + size > self.soft_limit {
             self.roll(size)?;
         }
         Ok(())
+    }
+
+    /// Sets where a segment whose first frame is stamped so ends by time, and when the next one is made ready for it.
+    fn begin_period(&mut self, timestamp_ns: u64) {
+        let every = self.options.roll_every_ns;
+        self.roll_at_ns = match timestamp_ns.checked_div(every) {
+            Some(periods) => (periods + 1).saturating_mul(every),
+            None => u64::MAX,
+        };
+        let ahead = self
+            .roll_at_ns
+            .saturating_sub(PREPARE_AHEAD_NS.min(every / 8));
+        self.look_at_ns = if ahead > timestamp_ns {
+            ahead
+        } else {
+            self.roll_at_ns
+        };
     }
 
     fn next_capacity(&self) -> u64 {

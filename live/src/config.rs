@@ -37,6 +37,18 @@ pub struct DaemonConfig {
     pub verify: bool,
     /// Size of a journal segment in MiB, 1 to 1024.
     pub segment_mib: u64,
+    /// Whether segments before the newest snapshot are compressed.
+    pub archive: bool,
+    /// What the journal may take on disk, in MiB, before its oldest segments go; 0 keeps everything.
+    pub journal_max_mib: u64,
+    /// Less room than this on the journal's disk, in MiB, halts new risk; 0 for never.
+    pub min_free_mib: u64,
+    /// Logs go to this file instead of standard error.
+    pub log_file: Option<PathBuf>,
+    /// Size of a log file in MiB, after which the next one begins.
+    pub log_max_mib: u64,
+    /// Log files that are kept, the one being written included.
+    pub log_files: usize,
     /// Where HTTP listens.
     pub http: SocketAddr,
     /// Addresses beyond this machine need this as well: that a proxy before it speaks TLS.
@@ -64,6 +76,12 @@ impl Default for DaemonConfig {
             snapshots_kept: 3,
             verify: false,
             segment_mib: 64,
+            archive: true,
+            journal_max_mib: 0,
+            min_free_mib: 512,
+            log_file: None,
+            log_max_mib: 100,
+            log_files: 7,
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             http_behind_tls_proxy: false,
             env_file: None,

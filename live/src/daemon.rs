@@ -1,14 +1,16 @@
 //! The daemon: what `onetape run` and `onetape record` are.
 use crate::budget::{Allowance, Budget};
-use crate::config::{DurabilityMode, LiveConfig, OnStop, VenueConfig};
+use crate::config::{DaemonConfig, DurabilityMode, LiveConfig, OnStop, VenueConfig};
 use crate::control::{self, Asked, Control};
 use crate::core::{self, CoreError, CoreOptions, CoreStatus};
+use crate::disk::{DiskStatus, DiskWatch};
 use crate::env_file::{EnvError, Environment};
 use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
 use crate::http_client::HttpClient;
 use crate::ib;
 use crate::inputs::Inputs;
+use crate::keeper::Keeper;
 use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
 use crate::probe::{self, Drifts, Probe};
@@ -26,6 +28,7 @@ use onetape_engine::order::Order;
 use onetape_engine::risk::HaltReason;
 use onetape_engine::sequencer::{Sequencer, Sink, StepError};
 use onetape_engine::session::{SessionConfig, VenueMode};
+use onetape_engine::time::DAY_NS;
 use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Durability, Options, Writer};
 use onetape_venues::exchange::ExchangeClock;
@@ -245,7 +248,30 @@ fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
             live.segment_mib
         ));
     }
+    check_bound(live).map_err(DaemonError::Config)?;
     Ok(environment)
+}
+
+/// What a bounded journal needs: snapshots to begin with once its first frames are gone, and room to work in.
+fn check_bound(live: &DaemonConfig) -> Result<(), String> {
+    const SEGMENTS: u64 = 8;
+    let (max, least) = (live.journal_max_mib, SEGMENTS * live.segment_mib);
+    if max == 0 {
+        return Ok(());
+    }
+    if max < least {
+        return Err(format!(
+            "journal_max_mib is {max}: it must be 0 for no bound, or at least {least}, {SEGMENTS} segments of segment_mib"
+        ));
+    }
+    if live.snapshot_every_s == 0 || live.snapshots_kept < 2 {
+        return Err(
+            "journal_max_mib needs snapshots, from which a journal without its first frames is recovered: \
+             snapshot_every_s above 0, and snapshots_kept of at least 2"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// The venues of the configuration, with their addresses and keys.
@@ -316,6 +342,7 @@ fn open_tape(
     let live = &options.live.live;
     let journal_options = Options {
         segment_bytes: live.segment_mib << 20,
+        roll_every_ns: DAY_NS,
         durability: match live.durability {
             DurabilityMode::Process => Durability::Process,
             DurabilityMode::Power => Durability::Group,
@@ -323,10 +350,7 @@ fn open_tape(
         ..Options::default()
     };
     let journal = &options.journal;
-    let exists = journal
-        .read_dir()
-        .is_ok_and(|mut entries| entries.next().is_some());
-    if !exists {
+    if is_new(journal) {
         let writer = Writer::create(journal, journal_options)?;
         let mut sequencer = Sequencer::new(JournalSink::new(writer));
         begin_session(options, &mut sequencer)?;
@@ -364,6 +388,15 @@ fn open_tape(
     Ok(sequencer)
 }
 
+/// Whether a directory has no journal yet: nothing at all, or what a start that failed and 'onetape halt' leave.
+fn is_new(journal: &Path) -> bool {
+    let Ok(entries) = journal.read_dir() else {
+        return true;
+    };
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    names.all(|name| name == "LOCK" || name == "HALT")
+}
+
 /// Strategies begin with the session and see nothing of what came before, so the facts that stand before it are told again
 /// right behind it: those that were not, since a process may die on the way.
 fn untold(journal: &Path) -> Result<VecDeque<(u16, Vec<u8>)>, DaemonError> {
@@ -382,6 +415,10 @@ fn untold(journal: &Path) -> Result<VecDeque<(u16, Vec<u8>)>, DaemonError> {
         Kind::VenueHealth,
     ];
     let mut reader = onetape_journal::Reader::open(journal)?;
+    if reader.first_sequence() > 1 {
+        // They stood before the session, and were told before anything was removed.
+        return Ok(VecDeque::new());
+    }
     let (mut facts, mut has_begun) = (VecDeque::<(u16, Vec<u8>)>::new(), false);
     while let Some(frame) = reader.next()? {
         let kind = frame.tag.kind();
@@ -745,6 +782,27 @@ impl Running {
             orders: sequencer.desk().orders().iter().copied().collect(),
             first_own: sequencer.next_sequence().0,
         };
+        core_status
+            .next_sequence
+            .store(before.first_own, Ordering::Release);
+        let disk = Arc::new(DiskStatus::default());
+        let is_low = sequencer.desk().risk().halts.contains(&HaltReason::Disk);
+        let mut watch = DiskWatch::new(
+            &options.journal,
+            live.min_free_mib.saturating_mul(1 << 20),
+            is_low,
+            inputs.clone(),
+            disk.clone(),
+        );
+        // Before anything that could lead to an order is in the queue.
+        watch.look();
+        threads.push(spawn("the watch on the disk", {
+            let stop = stop.clone();
+            move || {
+                watch.run(&stop);
+                Ok(())
+            }
+        })?);
 
         let now = options.clock.now();
         let rules: Vec<_> = before
@@ -819,6 +877,7 @@ impl Running {
             window.clone(),
             snapshot_every,
             live.snapshots_kept,
+            live.journal_max_mib > 0,
         );
         readers.push(spawn("the replica", {
             let stop = stop_readers.clone();
@@ -837,6 +896,24 @@ impl Running {
                 Ok(())
             })?);
         }
+        let keeper = Keeper {
+            journal: options.journal.clone(),
+            archive: live.archive,
+            max_bytes: (live.journal_max_mib > 0)
+                .then_some(live.journal_max_mib.saturating_mul(1 << 20)),
+            segment_bytes: live.segment_mib << 20,
+            core: core_status.clone(),
+            verified: verified.clone(),
+            status: disk.clone(),
+            sound: BTreeSet::new(),
+        };
+        readers.push(spawn("the keeper of the journal", {
+            let stop = stop_readers.clone();
+            move || {
+                keeper.run(&stop);
+                Ok(())
+            }
+        })?);
         let halt_file = live.halt_file.as_deref();
         let control = Control::new(
             &options.journal,
@@ -878,6 +955,7 @@ impl Running {
             window.clone(),
             verified,
             paths,
+            disk,
             inputs.clone(),
             token.cloned(),
             &definitions,
@@ -1139,13 +1217,18 @@ fn instruments_of(definitions: &[InstrumentDefined], venue: &str) -> Instruments
 fn intent_keys(journal: &Path) -> Result<BTreeSet<String>, DaemonError> {
     let mut reader = onetape_journal::Reader::open(journal)?;
     let mut keys = BTreeSet::new();
-    let received = onetape_engine::event::Kind::IntentReceived.number();
-    while let Some(frame) = reader.next()? {
-        if frame.tag.kind() == received
-            && let Ok(Event::IntentReceived(intent)) = Event::decode(received, frame.payload)
+    let mut see = |kind: u16, payload: &[u8]| {
+        if kind == Kind::IntentReceived.number()
+            && let Ok(Event::IntentReceived(intent)) = Event::decode(kind, payload)
         {
             keys.insert(intent.key.clone());
         }
+    };
+    for frame in onetape_journal::retention::carried(journal)? {
+        see(frame.tag.kind(), &frame.payload);
+    }
+    while let Some(frame) = reader.next()? {
+        see(frame.tag.kind(), frame.payload);
     }
     Ok(keys)
 }

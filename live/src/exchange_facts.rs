@@ -70,7 +70,7 @@ impl Facts {
     /// # Errors
     /// A text: the journal does not read.
     pub(crate) fn read(journal: &Path, until: Nanos) -> Result<Self, String> {
-        let mut reader = Reader::open(journal).map_err(|e| e.to_string())?;
+        let mut reader = Reader::open_whole(journal).map_err(|e| e.to_string())?;
         let mut facts = Self::default();
         while let Some(frame) = reader.next().map_err(|e| e.to_string())? {
             if frame.timestamp_ns > until.0 {

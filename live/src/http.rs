@@ -1,5 +1,6 @@
 //! Health and control on one listener. Health means that the core's loop advanced; what is not known is a failure.
 use crate::core::CoreStatus;
+use crate::disk::DiskStatus;
 use crate::inputs::Inputs;
 use crate::intents::IntentRequest;
 use crate::order_path::OrderPathStatus;
@@ -31,6 +32,7 @@ pub struct Api {
     window: Window,
     verified: Option<Arc<AtomicU64>>,
     order_paths: BTreeMap<String, Arc<OrderPathStatus>>,
+    disk: Arc<DiskStatus>,
     inputs: Inputs,
     token: Option<SecretString>,
     market: Market,
@@ -47,6 +49,7 @@ impl Api {
         window: Window,
         verified: Option<Arc<AtomicU64>>,
         order_paths: BTreeMap<String, Arc<OrderPathStatus>>,
+        disk: Arc<DiskStatus>,
         inputs: Inputs,
         token: Option<SecretString>,
         definitions: &[InstrumentDefined],
@@ -65,6 +68,7 @@ impl Api {
             window,
             verified,
             order_paths,
+            disk,
             inputs,
             token,
             market,
@@ -141,6 +145,9 @@ impl Api {
             "feeds_heard_ns": shown.feeds,
             "positions": shown.positions,
             "last_snapshot": shown.last_snapshot,
+            "disk_free_bytes": self.disk.free.load(Ordering::Acquire),
+            "journal_bytes": self.disk.journal.load(Ordering::Acquire),
+            "journal_first_sequence": self.disk.first_sequence.load(Ordering::Acquire),
             "not_ready": self.not_ready(),
         })
     }
@@ -262,6 +269,21 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
             "halts",
             "reasons to halt in force",
             shown.halts.len() as u64,
+        ),
+        (
+            "disk_free_bytes",
+            "room on the journal's disk",
+            api.disk.free.load(Ordering::Acquire),
+        ),
+        (
+            "journal_bytes",
+            "what the journal takes on disk",
+            api.disk.journal.load(Ordering::Acquire),
+        ),
+        (
+            "journal_first_sequence",
+            "first frame that retention has left",
+            api.disk.first_sequence.load(Ordering::Acquire),
         ),
     ] {
         gauge(name, help, &[(String::new(), value)]);

@@ -37,7 +37,7 @@ use tokio::task::JoinSet;
 /// Fills are fetched again from this long before what is known.
 const FILLS_OVERLAP_NS: u64 = 3_600 * 1_000_000_000;
 /// Frames that are read again at the start to know the fills that are on the tape.
-const FRAMES_READ_AGAIN: u64 = 1_000_000;
+pub(crate) const FRAMES_READ_AGAIN: u64 = 1_000_000;
 /// How long a reconciliation that failed waits before the next try.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// A cancel that failed is tried again after this.

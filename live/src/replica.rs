@@ -64,21 +64,26 @@ pub struct Replica {
     window: Window,
     snapshot_every: Option<Duration>,
     snapshots_kept: usize,
+    /// The frames before a snapshot may be removed: it must stand without them.
+    is_bounded: bool,
 }
 
 impl Replica {
-    /// Of a journal. Snapshots are written this often and that many are kept.
+    /// Of a journal. Snapshots are written this often and that many are kept; where the journal is bounded, their frames
+    /// are on disk before they are.
     pub fn new(
         journal: &Path,
         window: Window,
         snapshot_every: Option<Duration>,
         snapshots_kept: usize,
+        is_bounded: bool,
     ) -> Self {
         Self {
             journal: journal.to_owned(),
             window,
             snapshot_every,
             snapshots_kept,
+            is_bounded,
         }
     }
 
@@ -114,13 +119,13 @@ impl Replica {
                 .is_some_and(|every| saved_at.elapsed() >= every);
             if whole_step && due {
                 saved_at = Instant::now();
-                last_snapshot = self.save(&sequencer)?;
+                last_snapshot = self.save(&sequencer, last_snapshot)?;
             }
             if ended {
                 if stopping {
                     // The next daemon begins here.
                     if whole_step {
-                        last_snapshot = self.save(&sequencer)?;
+                        last_snapshot = self.save(&sequencer, last_snapshot)?;
                     }
                     self.window.show(shown(&sequencer, last_snapshot));
                     return Ok(());
@@ -130,14 +135,21 @@ impl Replica {
         }
     }
 
-    fn save(&self, sequencer: &Sequencer<NullSink>) -> Result<u64, String> {
+    fn save(&self, sequencer: &Sequencer<NullSink>, last: u64) -> Result<u64, String> {
         let body = sequencer.snapshot().map_err(|e| e.to_string())?;
         let sequence = sequencer.next_sequence().0.saturating_sub(1);
-        let saved = snapshot::write(&self.journal, sequence, &body)
+        let synced = if self.is_bounded {
+            snapshot::sync_frames(&self.journal, last, sequence)
+        } else {
+            Ok(())
+        };
+        let saved = synced
+            .and_then(|()| snapshot::write(&self.journal, sequence, &body))
             .and_then(|_| snapshot::retain(&self.journal, self.snapshots_kept));
         // A full disk is the journal's matter; without a snapshot recovery takes longer, and that is all.
         if let Err(error) = saved {
             tracing::warn!(%error, "no snapshot");
+            return Ok(last);
         }
         Ok(sequence)
     }

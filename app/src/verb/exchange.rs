@@ -7,7 +7,7 @@ use onetape_live::exchange_host::{self, HostOptions};
 use onetape_venues::exchange::FaultPlan;
 
 pub(crate) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
-    super::run::log(json);
+    crate::log::to_stderr(json);
     let faults = match &args.faults {
         None => FaultPlan::default(),
         Some(path) => {

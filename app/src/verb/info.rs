@@ -3,7 +3,7 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::verb::recover::tail_text;
 use onetape_backtest::describe::Names;
-use onetape_engine::event::{Event, FeedCondition, Kind, StaleReason};
+use onetape_engine::event::{DataSource, Event, FeedCondition, Kind, SessionStart, StaleReason};
 use onetape_journal::{Reader, RootHasher, SegmentState, describe};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ struct Info {
     journal: String,
     journal_id: Option<String>,
     frames: u64,
+    /// The first sequence that retention has left; nothing where it has taken none.
+    begins_at: Option<u64>,
     first_sequence: u64,
     last_sequence: u64,
     first_at_ns: u64,
@@ -53,11 +55,34 @@ struct Session {
     strategies: Vec<String>,
 }
 
+impl Session {
+    fn of(start: SessionStart) -> Self {
+        let strategies = start.config.strategies.iter();
+        Self {
+            strategies: strategies
+                .map(|s| format!("{} ({})", s.id, s.params.name()))
+                .collect(),
+            engine_version: start.engine_version,
+            logic_hash: start.logic_hash,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Source {
     name: String,
     format: String,
     generated: bool,
+}
+
+impl Source {
+    fn of(source: DataSource) -> Self {
+        Self {
+            name: source.name,
+            format: source.format,
+            generated: source.generated,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -111,6 +136,7 @@ fn gather(dir: &Path) -> Result<Info, Failure> {
         journal: dir.display().to_string(),
         journal_id: description.journal_id.map(|id| format!("{id:032x}")),
         frames: 0,
+        begins_at: description.begins_at,
         first_sequence: 0,
         last_sequence: 0,
         first_at_ns: 0,
@@ -137,7 +163,9 @@ fn gather(dir: &Path) -> Result<Info, Failure> {
     let mut hasher = RootHasher::new();
     match Reader::open(dir) {
         Ok(mut reader) => {
-            if let Err(e) = read_frames(&mut reader, &mut hasher, &mut info) {
+            let read = read_carried(dir, &mut info)
+                .and_then(|names| read_frames(&mut reader, names, &mut hasher, &mut info));
+            if let Err(e) = read {
                 info.damage = Some(e.to_string());
             }
             info.tail = tail_text(reader.tail());
@@ -151,12 +179,24 @@ fn gather(dir: &Path) -> Result<Info, Failure> {
     Ok(info)
 }
 
+/// What retention has carried over says what the rest is about.
+fn read_carried(dir: &Path, info: &mut Info) -> Result<Names, onetape_journal::Error> {
+    for frame in onetape_journal::retention::carried(dir)? {
+        match Event::decode(frame.tag.kind(), &frame.payload) {
+            Ok(Event::SessionStart(start)) => info.session = Some(Session::of(*start)),
+            Ok(Event::DataSource(source)) => info.sources.push(Source::of(*source)),
+            _ => {}
+        }
+    }
+    Names::carried(dir)
+}
+
 fn read_frames(
     reader: &mut Reader,
+    mut names: Names,
     hasher: &mut RootHasher,
     info: &mut Info,
 ) -> Result<(), onetape_journal::Error> {
-    let mut names = Names::default();
     let mut counts = vec![0u64; 1 << 10];
     while let Some(frame) = reader.next()? {
         hasher.add(&frame);
@@ -215,25 +255,8 @@ fn read_frames(
                     }
                 }
             }
-            Event::SessionStart(start) => {
-                info.session = Some(Session {
-                    engine_version: start.engine_version,
-                    logic_hash: start.logic_hash,
-                    strategies: start
-                        .config
-                        .strategies
-                        .iter()
-                        .map(|s| format!("{} ({})", s.id, s.params.name()))
-                        .collect(),
-                });
-            }
-            Event::DataSource(source) => {
-                info.sources.push(Source {
-                    name: source.name,
-                    format: source.format,
-                    generated: source.generated,
-                });
-            }
+            Event::SessionStart(start) => info.session = Some(Session::of(*start)),
+            Event::DataSource(source) => info.sources.push(Source::of(*source)),
             _ => {}
         }
     }
@@ -277,6 +300,12 @@ fn print(info: &Info) -> Result<(), Failure> {
         ))?;
     } else {
         line("  no frames")?;
+    }
+    if let Some(first) = info.begins_at {
+        line(format!(
+            "  begins at sequence {}: what came before was removed (journal_max_mib)",
+            count(first)
+        ))?;
     }
     match info.durable_sequence {
         Some(sequence) => line(format!(

@@ -2,12 +2,13 @@
 use crate::cli::{Record, Run};
 use crate::config;
 use crate::failure::{Exit, Failure};
-use crate::output;
+use crate::{log, output};
+use onetape_engine::sequencer::StepError;
 use onetape_engine::session::SessionConfig;
 use onetape_engine::time::Nanos;
+use onetape_live::core::CoreError;
 use onetape_live::daemon::{self, DaemonError, RunOptions};
 use onetape_venues::exchange::ExchangeClock;
-use tracing_subscriber::EnvFilter;
 
 pub(crate) fn run(args: &Run, json: bool) -> Result<Exit, Failure> {
     let (session, live) = config::for_daemon(&args.config)?;
@@ -40,32 +41,23 @@ pub(crate) fn record(args: &Record, json: bool) -> Result<Exit, Failure> {
 }
 
 fn daemon_runs(options: &RunOptions, json: bool) -> Result<Exit, Failure> {
-    log(json);
+    log::of_daemon(&options.live.live, json)?;
     let said = &mut |line: &str| {
         // Nobody reads it any more: the daemon goes on.
         let _ = output::line(line);
     };
-    let ended = daemon::run(options, said)?;
+    let ended = daemon::run(options, said).inspect_err(|error| {
+        // Standard error has it anyway.
+        if options.live.live.log_file.is_some() {
+            tracing::error!("{error}");
+        }
+    })?;
     output::line(format!(
         "ended in order at sequence {}, {} at work",
         output::count(ended.last_sequence),
         output::plural(ended.open_orders as u64, "order")
     ))?;
     Ok(Exit::Ok)
-}
-
-/// Logs go to standard error; RUST_LOG chooses, and from "info" up is what an operator needs.
-pub(crate) fn log(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    // A second call in one process changes nothing.
-    let _ = if json {
-        builder.json().try_init()
-    } else {
-        builder.try_init()
-    };
 }
 
 /// WALL,ORIGIN,SPEED as `onetape exchange` prints it, or the wall's clock.
@@ -103,14 +95,14 @@ impl From<DaemonError> for Failure {
                 Exit::Failure
             }
             DaemonError::Core(_) | DaemonError::Step(_) => Exit::Failure,
-            DaemonError::Journal(_) | DaemonError::Tape(_) => {
-                return match error {
-                    DaemonError::Journal(error) => error.into(),
-                    DaemonError::Tape(error) => error.into(),
-                    other => Failure::new(Exit::Failure, other),
-                };
-            }
+            DaemonError::Journal(_) | DaemonError::Tape(_) => Exit::Data,
         };
-        Failure::new(exit, error)
+        match error {
+            DaemonError::Journal(error) | DaemonError::Step(StepError::Sink(error)) => error.into(),
+            DaemonError::Tape(error) => error.into(),
+            DaemonError::Core(CoreError::Step(StepError::Sink(error))) => Failure::from(error)
+                .after("the daemon has ended, and orders at work stay at their venues"),
+            other => Failure::new(exit, other),
+        }
     }
 }

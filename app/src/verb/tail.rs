@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(5);
 pub(crate) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     let filter = Filter::new(args)?;
     let mut reader = Reader::open(&args.dir)?;
-    let mut names = Names::default();
+    let mut names = Names::carried(&args.dir)?;
     let mut last: VecDeque<String> = VecDeque::new();
     let keep_last = !args.all && args.from.is_none();
     let (mut shown, mut caught_up, mut last_new) = (0, false, Instant::now());

@@ -4,14 +4,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 /// An exchange, its day short: nothing gets as far as trading.
-fn rig(faults: &str) -> Rig {
+pub(super) fn rig(faults: &str) -> Rig {
     let rig = Rig::new("8", "20", faults);
     rig.configure(&market_makers());
     rig
 }
 
 /// What the daemon says where it must not start, and what it ends with.
-fn refused(rig: &Rig, code: i32) -> String {
+pub(super) fn refused(rig: &Rig, code: i32) -> String {
     let output = rig.command().stderr(Stdio::piped()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -19,7 +19,7 @@ fn refused(rig: &Rig, code: i32) -> String {
     said
 }
 
-fn edit(rig: &Rig, file: &str, change: impl Fn(&str) -> String) {
+pub(super) fn edit(rig: &Rig, file: &str, change: impl Fn(&str) -> String) {
     let path = rig.at(file);
     let before = std::fs::read_to_string(&path).unwrap();
     let after = change(&before);
@@ -36,7 +36,7 @@ fn set(text: &str, name: &str, value: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn nothing_went_out(rig: Rig) {
+pub(super) fn nothing_went_out(rig: Rig) {
     let (_dir, truth) = rig.truth();
     assert_eq!(truth["orders"], 0, "{truth}");
 }

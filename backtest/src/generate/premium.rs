@@ -165,7 +165,7 @@ fn identity(seed: u64, base: &Base) -> String {
 
 /// The first spot instrument that is paid in USDT.
 fn find_base(source: &Path) -> Result<Base, Error> {
-    let mut reader = Reader::open(source)?;
+    let mut reader = Reader::open_whole(source)?;
     let (mut base, mut instruments): (Option<Base>, u32) = (None, 0);
     while let Some(frame) = reader.next()? {
         if frame.tag.kind() != onetape_engine::event::Kind::InstrumentDefined.number() {

@@ -51,7 +51,7 @@ impl Existing {
     /// Folds a journal; an empty market where there is none.
     pub(super) fn read(dir: &Path) -> Result<Self, ImportError> {
         let mut existing = Existing::default();
-        let mut reader = match Reader::open(dir) {
+        let mut reader = match Reader::open_whole(dir) {
             Ok(reader) => reader,
             Err(JournalError::NotFound { .. }) => return Ok(existing),
             Err(other) => return Err(other.into()),

@@ -130,6 +130,7 @@ impl Desk {
                     OperatorAction::VerificationFailed { .. } => {
                         out(Decision::Halt(HaltReason::Verification, true))
                     }
+                    OperatorAction::DiskSpace { low } => out(Decision::Halt(HaltReason::Disk, low)),
                     _ => {}
                 }
                 None

@@ -330,6 +330,11 @@ pub enum OperatorAction {
         /// The first frame that differs.
         sequence: u64,
     },
+    /// The journal's disk is nearly full (true), or has room again (false): said by the daemon itself.
+    DiskSpace {
+        /// Whether it is nearly full.
+        low: bool,
+    },
 }
 
 /// Somebody at the controls.

@@ -145,6 +145,8 @@ pub enum HaltReason {
     Backlog,
     /// The tape, decided again, came out otherwise; ends with the session.
     Verification,
+    /// The journal's disk is nearly full; ends when there is room again.
+    Disk,
 }
 
 impl HaltReason {
@@ -157,7 +159,8 @@ impl HaltReason {
             | HaltReason::IllegalMove { .. }
             | HaltReason::Stopping
             | HaltReason::Backlog
-            | HaltReason::Verification => true,
+            | HaltReason::Verification
+            | HaltReason::Disk => true,
             // One venue's matter: see `Gate::Reconciled`.
             HaltReason::Unreconciled { .. } | HaltReason::HoldingsDiffer { .. } => false,
         }

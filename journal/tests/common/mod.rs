@@ -36,6 +36,7 @@ impl Numbers {
 
 pub const SMALL: Options = Options {
     segment_bytes: 8192,
+    roll_every_ns: 0,
     durability: onetape_journal::Durability::Process,
     verify_bytes: 256 << 20,
 };

@@ -39,7 +39,7 @@ impl Player {
     /// # Errors
     /// [`PlayerError`].
     pub fn open(journal: &Path) -> Result<Self, PlayerError> {
-        let reader = Reader::open(journal)?;
+        let reader = Reader::open_whole(journal)?;
         Ok(Self { reader })
     }
 
