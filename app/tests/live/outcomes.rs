@@ -3,7 +3,6 @@
 use super::*;
 use onetape_engine::event::{CancelDecided, ExecutionReport, FeedCondition, OrderDecided};
 use onetape_engine::id::{InstrumentId, OrderId};
-use onetape_engine::order::OrderState;
 use std::collections::BTreeMap;
 
 /// A market maker on Binance, trading.
@@ -23,7 +22,7 @@ fn rig(seed: &str, more: &str) -> (Rig, Process) {
 }
 
 /// The frames of a journal that a test asks about.
-fn frames(journal: &Path, mut look: impl FnMut(u64, u64, Event<'_>)) {
+pub(super) fn frames(journal: &Path, mut look: impl FnMut(u64, u64, Event<'_>)) {
     let mut reader = Reader::open(journal).unwrap();
     while let Some(frame) = reader.next().unwrap() {
         let event = Event::decode(frame.tag.kind(), frame.payload).unwrap();
