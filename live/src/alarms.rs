@@ -3,6 +3,7 @@ use crate::telegram::Chat;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use onetape_backtest::describe::Names;
 use onetape_engine::event::{Alarm, AlarmRaised, Event, HaltChanged, Kind, OperatorAction};
+use onetape_engine::id::Sequence;
 use onetape_engine::market::Market;
 use onetape_engine::risk::HaltReason;
 use onetape_journal::Reader;
@@ -59,13 +60,13 @@ impl Caller {
 /// The thread's parts.
 pub(crate) struct Alarms {
     /// The tape.
-    pub(crate) journal: PathBuf,
+    journal: PathBuf,
     /// The first frame to look at.
-    pub(crate) from: u64,
+    from: u64,
     /// What to call things.
-    pub(crate) watch: Watch,
+    watch: Watch,
     /// Who is called.
-    pub(crate) chat: Chat,
+    chat: Chat,
     said: Receiver<Said>,
 }
 
@@ -80,6 +81,20 @@ impl Alarms {
             said,
         };
         (alarms, caller)
+    }
+
+    /// Says which halts stand from before.
+    pub(crate) fn standing(&mut self, halts: impl IntoIterator<Item = HaltReason>) {
+        for reason in halts {
+            let changed = HaltChanged {
+                cause: Sequence(0),
+                reason,
+                active: true,
+            };
+            if let Some(said) = self.watch.halt(&changed) {
+                self.chat.say(said, Instant::now());
+            }
+        }
     }
 
     /// Reads and says until `stop`, and to the tape's end then.
@@ -135,7 +150,7 @@ impl Watch {
         let mut watch = Self {
             names,
             venues: Vec::new(),
-            note: String::new(),
+            note: "before this start".to_owned(),
             unreconciled: BTreeMap::new(),
         };
         for instrument in market.instruments() {
@@ -280,7 +295,7 @@ impl Watch {
 mod tests {
     use super::*;
     use onetape_engine::event::{InstrumentDefined, InstrumentType, OperatorCommand};
-    use onetape_engine::id::{InstrumentId, Sequence, StrategyId, VenueId};
+    use onetape_engine::id::{InstrumentId, StrategyId, VenueId};
     use onetape_engine::number::Decimals;
 
     fn see(watch: &mut Watch, event: &Event<'_>) -> Option<String> {

@@ -713,7 +713,6 @@ struct Opened {
 struct Running {
     runtime: tokio::runtime::Runtime,
     core: JoinHandle<Result<Sequencer<JournalSink>, CoreError>>,
-    core_status: Arc<CoreStatus>,
     threads: Vec<Thread>,
     inputs: Inputs,
     window: Window,
@@ -975,7 +974,6 @@ impl Running {
         Ok(Self {
             runtime,
             core,
-            core_status,
             threads,
             readers,
             inputs,
@@ -1028,16 +1026,18 @@ impl Running {
         }
         drop(self.inputs);
         self.stop_core.store(true, Ordering::Release);
-        let sequencer = match self.core.join() {
-            Ok(ended) => ended?,
-            Err(_) => return Err(DaemonError::Part("the core", "it panicked".to_owned())),
-        };
+        let core = self.core.join();
+        // However it ended: the alarms say so.
         self.stop_readers.store(true, Ordering::Release);
         for (name, thread) in self.readers {
             if let Some(why) = join(thread) {
                 failed.get_or_insert(DaemonError::Part(name, why));
             }
         }
+        let sequencer = match core {
+            Ok(ended) => ended?,
+            Err(_) => return Err(DaemonError::Part("the core", "it panicked".to_owned())),
+        };
         let open_orders = sequencer.desk().orders().len();
         let last_sequence = sequencer.into_sink().close()?;
         match failed {
@@ -1127,7 +1127,9 @@ fn alarms(
     let chat = chat.map_err(|why| DaemonError::Config(format!("live.telegram: {why}")))?;
     let watch = Watch::new(Names::of(&before.market, sequencer.desk()), &before.market);
     let journal = options.journal.clone();
-    Ok(Some(Alarms::new(journal, before.first_own, watch, chat)))
+    let (mut alarms, caller) = Alarms::new(journal, before.first_own, watch, chat);
+    alarms.standing(sequencer.desk().risk().halts.iter().copied());
+    Ok(Some((alarms, caller)))
 }
 
 /// What an order path's thread is made of.

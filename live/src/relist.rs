@@ -20,8 +20,8 @@ use onetape_venues::gateway::{Instruments, Listed, Listing, Listings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Between two markets that are asked for: far below what any venue allows.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Between two markets that are asked for, each with a few requests: what a venue allows is for orders first.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Pages of a series' markets at the most.
 const PAGES_MAX: usize = 50;
 

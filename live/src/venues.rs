@@ -425,6 +425,7 @@ impl Venue {
                     let mut config = eodhd::Config::new(content, hours);
                     if self.config.silence_ms != 0 {
                         config.silence_ms = self.config.silence_ms;
+                        config.reconnect_ms = self.config.silence_ms;
                     }
                     let stream = eodhd::Stream::new(config, token.clone(), instruments);
                     feeds.push(Box::new(stream.map_err(|e| DaemonError::Venue {

@@ -66,6 +66,11 @@ fn halts_and_alarms_are_heard_in_the_chat_and_a_chat_that_is_gone_harms_nothing(
     let rig = legs::rig(legs::REJECTED, "");
     let text = std::fs::read_to_string(rig.at("run.toml")).unwrap();
     let chat = format!("[live.telegram]\nchat_id = -77\naddress = \"http://{address}\"\n");
+    let http = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    };
+    let text = text.replace("127.0.0.1:0", &http);
     std::fs::write(rig.at("run.toml"), format!("{text}\n{chat}")).unwrap();
     let without = rig.command().arg("--json").output().unwrap();
     let complaint = String::from_utf8_lossy(&without.stderr);
@@ -96,6 +101,13 @@ fn halts_and_alarms_are_heard_in_the_chat_and_a_chat_that_is_gone_harms_nothing(
         &heard,
         "ALARM: one leg is filled and the other is not: two_legs",
     );
+    // Cash at Polymarket lies on a chain, which says the same.
+    let health = request(&http, "GET /api/health", "", "");
+    let (_, body) = health.split_once("\r\n\r\n").unwrap();
+    let health: Value = serde_json::from_str(body).unwrap();
+    let cash = &health["data"]["chain_balances"]["polymarket"];
+    assert_eq!(cash["differs"], false, "{health}");
+    assert!(cash["venue"].is_string(), "{health}");
     assert_eq!(daemon.terminate(), Some(0));
     until_heard(&heard, "stopping: orders at work are taken back");
     let said = heard.lock().unwrap().clone();
