@@ -16,12 +16,12 @@ pub(super) const KALSHI: &str = "KXHIGHNY-26JAN05-B38.5";
 const POLYMARKET: &str = "btc-above-90k-jan-5-yes";
 pub(super) const MINUTE_NS: u64 = 60_000_000_000;
 
+/// What is asked about each event of a day.
+type Edit<'a> = dyn FnMut(u64, &Event<'_>, &Market, &mut dyn FnMut(&Event<'_>)) + 'a;
+
 /// The day as it is written: events pass through `edit`, which is told how far the day is and the market so far, and puts
 /// what the day shall have into the last argument.
-pub(super) fn edited_day(
-    seed: u64,
-    edit: &mut dyn FnMut(u64, &Event<'_>, &Market, &mut dyn FnMut(&Event<'_>)),
-) -> tempfile::TempDir {
+pub(super) fn edited_day(seed: u64, edit: &mut Edit<'_>) -> tempfile::TempDir {
     let keep = std::env::var_os("ONETAPE_KEEP").is_some();
     let dir = tempfile::Builder::new()
         .disable_cleanup(keep)

@@ -45,12 +45,14 @@ impl Instruments {
     /// Adds instruments that are not among them.
     pub fn add(&self, listed: impl IntoIterator<Item = Listed>) {
         let mut later = Self::new(listed);
-        let mut batches = self.batches();
-        while let Some(batch) = batches.next() {
-            match batch.later.set(later) {
-                Ok(()) => return,
-                Err(back) => later = back,
-            }
+        let mut last = self;
+        while let Err(back) = last.0.later.set(later) {
+            later = back;
+            // It is there: otherwise it would have been set.
+            let Some(next) = last.0.later.get() else {
+                return;
+            };
+            last = next;
         }
     }
 
