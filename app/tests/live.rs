@@ -31,7 +31,6 @@ mod telegram;
 use common::{arg, json, ok, onetape};
 use loopback::{Process, cash, holdings, nonzero, recover};
 use onetape_engine::event::{Event, HaltChanged, OrderDecided};
-use onetape_engine::order::OrderState;
 use onetape_engine::risk::HaltReason;
 use onetape_journal::Reader;
 use onetape_venues::exchange::polymarket::token_id;
@@ -342,24 +341,6 @@ fn a_day_on_the_wire_ends_with_the_venues_own_truth() {
     assert!(truth["fills"].as_u64().unwrap() > 0);
     assert_eq!(truth["open_orders"], 0, "{truth}");
     holds_the_truth(&journal, &truth);
-    assert!(cancelled_after_a_part(&journal) > 0);
-}
-
-/// Orders that were filled in part and whose rest was cancelled.
-fn cancelled_after_a_part(journal: &Path) -> usize {
-    let (mut begun, mut cancelled) = (BTreeSet::new(), 0);
-    outcomes::frames(journal, |_, _, event| {
-        if let Event::ExecutionReport(report) = event {
-            match report.state {
-                OrderState::PartiallyFilled => {
-                    begun.insert(report.order);
-                }
-                OrderState::Cancelled if begun.contains(&report.order) => cancelled += 1,
-                _ => {}
-            }
-        }
-    });
-    cancelled
 }
 
 /// A limit that holds for nothing is no limit.

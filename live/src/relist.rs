@@ -225,13 +225,7 @@ impl Relist {
         let Some(markets) = self.venues.get_mut(place) else {
             return Ok(());
         };
-        let mut symbols: BTreeSet<String> = markets
-            .known
-            .iter()
-            // What closed for good is asked for no more.
-            .filter(|(_, (_, known))| known.status != TradingStatus::Closed)
-            .map(|(symbol, _)| symbol.clone())
-            .collect();
+        let mut symbols: BTreeSet<String> = markets.known.keys().cloned().collect();
         symbols.extend(markets.venue.awaited().iter().cloned());
         for series in markets.venue.series().to_vec() {
             match open_markets(&mut *markets.listings, &markets.http, &series).await {
@@ -239,6 +233,12 @@ impl Relist {
                 Err(why) => tracing::warn!(venue = markets.venue.name(), why, "not listed"),
             }
         }
+        // What closed for good is asked for no more.
+        let known = &markets.known;
+        symbols.retain(|symbol| {
+            let closed = |(_, known): &(_, Known)| known.status == TradingStatus::Closed;
+            !known.get(symbol).is_some_and(closed)
+        });
         let mut opened = Vec::new();
         for symbol in symbols {
             tokio::time::sleep(PAUSE / self.clock.speed.clamp(1, 20)).await;

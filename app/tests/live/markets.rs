@@ -8,6 +8,7 @@ use onetape_engine::event::{
 use onetape_engine::id::InstrumentId;
 use onetape_engine::market::Market;
 use onetape_engine::number::Price;
+use onetape_engine::order::OrderState;
 use onetape_engine::time::Nanos;
 use onetape_journal::{Options, Tag, Writer};
 use std::collections::BTreeMap;
@@ -53,12 +54,12 @@ pub(super) fn symbol(market: &Market, id: InstrumentId) -> &str {
 }
 
 /// A market maker at each of the two venues whose contracts end.
-fn two_makers() -> String {
+fn two_makers(qty: &str) -> String {
     let token = token_id(POLYMARKET);
     let mut session = String::from("[modes]\nkalshi = \"demo\"\npolymarket = \"demo\"\n");
     for instrument in [format!("kalshi:{KALSHI}"), format!("polymarket:{token}")] {
         session += &format!(
-            "[[strategy]]\nname = \"market_maker\"\nid = \"{instrument}\"\n[strategy.params]\ninstrument = \"{instrument}\"\nqty = \"10\"\n"
+            "[[strategy]]\nname = \"market_maker\"\nid = \"{instrument}\"\n[strategy.params]\ninstrument = \"{instrument}\"\nqty = \"{qty}\"\n"
         );
     }
     session
@@ -98,7 +99,7 @@ fn another_grid_in_mid_session_is_on_the_tape_and_orders_keep_to_it() {
         }
     });
     let rig = Rig::of_day(dir, "30", "");
-    rig.configure(&two_makers());
+    rig.configure(&two_makers("10"));
     let mut daemon = rig.daemon();
     rig.until("it trades at both", |status| {
         status["open_orders"].as_u64() >= Some(2)
@@ -186,7 +187,7 @@ fn a_market_that_closes_early_is_quoted_no_more_and_pays() {
         }
     });
     let rig = Rig::of_day(dir, "40", "");
-    rig.configure(&two_makers());
+    rig.configure(&two_makers("10"));
     let mut daemon = rig.daemon();
     rig.until("it holds both", |status| {
         status["positions"]
@@ -227,4 +228,40 @@ fn a_market_that_closes_early_is_quoted_no_more_and_pays() {
     assert!(cancels > 0);
     assert_eq!(paid[&kalshi], Price(10_000));
     assert_eq!(paid[&polymarket], Price(0));
+}
+
+#[test]
+fn orders_that_are_filled_in_parts_and_cancelled_leave_the_venues_own_figures() {
+    // Larger than any level of the day: what reaches them fills a part.
+    let rig = Rig::new("5", "40", "");
+    rig.configure(&two_makers("200"));
+    let mut daemon = rig.daemon();
+    rig.until("it holds both", |status| {
+        status["positions"]
+            .as_object()
+            .is_some_and(|held| held.len() == 2)
+    });
+    std::thread::sleep(Duration::from_secs(15));
+    assert_eq!(daemon.terminate(), Some(0));
+    let journal = rig.at("journal");
+    let (_dir, truth) = rig.truth();
+    holds_the_truth(&journal, &truth);
+
+    let (kalshi, polymarket) = ids(&journal);
+    let (mut parts, mut cancelled) = (BTreeMap::new(), BTreeMap::<InstrumentId, u64>::new());
+    frames(&journal, |_, _, event| {
+        if let Event::ExecutionReport(report) = event {
+            match report.state {
+                OrderState::PartiallyFilled => *parts.entry(report.order).or_insert(0) += 1,
+                OrderState::Cancelled if parts.contains_key(&report.order) => {
+                    *cancelled.entry(report.instrument).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+    });
+    println!("parts of orders: {parts:?}; cancelled: {cancelled:?}");
+    assert!(cancelled.contains_key(&kalshi), "{parts:?}");
+    assert!(cancelled.contains_key(&polymarket), "{parts:?}");
+    assert!(parts.values().any(|parts| *parts > 1), "{parts:?}");
 }

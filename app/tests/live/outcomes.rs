@@ -3,6 +3,7 @@
 use super::*;
 use onetape_engine::event::{CancelDecided, ExecutionReport, FeedCondition, OrderDecided};
 use onetape_engine::id::{InstrumentId, OrderId};
+use onetape_engine::order::OrderState;
 use std::collections::BTreeMap;
 
 /// A market maker on Binance, trading.
