@@ -14,14 +14,22 @@ mod disk;
 #[cfg(feature = "ib")]
 #[path = "live/ib.rs"]
 mod ib;
+#[path = "live/legs.rs"]
+mod legs;
 #[path = "common/loopback.rs"]
 mod loopback;
+#[path = "live/markets.rs"]
+mod markets;
 #[path = "live/outcomes.rs"]
 mod outcomes;
 #[path = "live/refusals.rs"]
 mod refusals;
+#[path = "live/relisting.rs"]
+mod relisting;
 #[path = "live/take_over.rs"]
 mod take_over;
+#[path = "live/telegram.rs"]
+mod telegram;
 use common::{arg, json, ok, onetape};
 use loopback::{Process, cash, holdings, nonzero, recover};
 use onetape_engine::event::{Event, HaltChanged, OrderDecided};

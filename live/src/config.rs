@@ -63,6 +63,10 @@ pub struct DaemonConfig {
     pub reconcile_every_s: u64,
     /// An order that a venue does not know is lost this long after it was sent, in milliseconds.
     pub lost_after_ms: u64,
+    /// Venues are asked for their markets again this often, in seconds; 0 for at the start only.
+    pub relist_every_s: u64,
+    /// Where alarms go.
+    pub telegram: TelegramConfig,
 }
 
 impl Default for DaemonConfig {
@@ -89,6 +93,30 @@ impl Default for DaemonConfig {
             on_stop: OnStop::Cancel,
             reconcile_every_s: 60,
             lost_after_ms: 6_000,
+            relist_every_s: 300,
+            telegram: TelegramConfig::default(),
+        }
+    }
+}
+
+/// The `[live.telegram]` section.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelegramConfig {
+    /// The chat that alarms go to, negative for groups; none where it is 0.
+    pub chat_id: i64,
+    /// Where the service is.
+    pub address: String,
+    /// The same alarm is said again after this, in seconds.
+    pub repeat_after_s: u64,
+}
+
+impl Default for TelegramConfig {
+    fn default() -> Self {
+        Self {
+            chat_id: 0,
+            address: "https://api.telegram.org".to_owned(),
+            repeat_after_s: 600,
         }
     }
 }
@@ -121,6 +149,10 @@ pub enum OnStop {
 pub struct VenueConfig {
     /// The venue's symbols that go onto the tape.
     pub symbols: Vec<String>,
+    /// Symbols that go onto the tape once the venue has them (Kalshi, Polymarket, Upbit).
+    pub awaited: Vec<String>,
+    /// Series whose markets go onto the tape as they open (Kalshi).
+    pub series: Vec<String>,
     /// Base addresses by name; those of the venue's mode where one is not named.
     pub addresses: BTreeMap<String, String>,
     /// Weight a second for orders and cancels; the venue's lowest tier where it is 0.

@@ -1,4 +1,5 @@
 //! The daemon: what `onetape run` and `onetape record` are.
+use crate::alarms::{Alarms, Caller, Watch};
 use crate::budget::{Allowance, Budget};
 use crate::config::{DaemonConfig, DurabilityMode, LiveConfig, OnStop, VenueConfig};
 use crate::control::{self, Asked, Control};
@@ -14,21 +15,27 @@ use crate::keeper::Keeper;
 use crate::lease::{Lease, LeaseError, state_folder};
 use crate::order_path::{OrderPath, OrderPathOptions, OrderPathStart, OrderPathStatus};
 use crate::probe::{self, Drifts, Probe};
+use crate::relist::{self, Known, Relist, VenueMarkets};
 use crate::replica::{Replica, Window};
+use crate::sources::{self, ChainBalances, ChainWatch};
+use crate::telegram::Chat;
 use crate::transport::{HttpTransport, Transport};
 use crate::venues::{self, Venue};
 use crate::verifier::Verifier;
+use onetape_backtest::describe::Names;
 use onetape_backtest::{JournalSink, recover, unmatched};
 use onetape_engine::event::{
-    AccountLost, Event, InstrumentDefined, Kind, OperatorAction, OperatorCommand, SessionStart,
+    AccountLost, Event, InstrumentDefined, InstrumentType, Kind, OperatorAction, OperatorCommand,
+    SessionStart,
 };
-use onetape_engine::id::InstrumentId;
+use onetape_engine::id::{InstrumentId, Sequence};
 use onetape_engine::market::Market;
+use onetape_engine::number::Decimals;
 use onetape_engine::order::Order;
 use onetape_engine::risk::HaltReason;
 use onetape_engine::sequencer::{Sequencer, Sink, StepError};
 use onetape_engine::session::{SessionConfig, VenueMode};
-use onetape_engine::time::DAY_NS;
+use onetape_engine::time::{DAY_NS, Nanos};
 use onetape_engine::{ENGINE_VERSION, LOGIC_HASH};
 use onetape_journal::{Durability, Options, Writer};
 use onetape_venues::exchange::ExchangeClock;
@@ -49,6 +56,8 @@ use tokio::sync::mpsc;
 const CANCEL_WITHIN: Duration = Duration::from_secs(30);
 /// How long a daemon that takes over waits for the one before.
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(60);
+/// What the bot's token is called.
+const TELEGRAM_TOKEN: [&str; 1] = ["TELEGRAM_BOT_TOKEN"];
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What to run.
@@ -159,11 +168,14 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
     };
     let signals = Signals::heard(&runtime)?;
     let listener = listen(options.live.live.http)?;
-    let gateways = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
-    // The tape now has every instrument that it will have: a name that is none of them would hold for nothing.
-    if let Some(line) = unmatched(&session(options), sequencer.market())
-        .into_iter()
-        .next()
+    let (gateways, markets) = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    // The tape now has every instrument that is there: a name that is none of them, nor awaited, would hold for nothing.
+    if let Some(line) = unmatched(
+        &session(options),
+        &with_awaited(&venues, sequencer.market()),
+    )
+    .into_iter()
+    .next()
         && !options.record_only
     {
         return Err(DaemonError::Config(format!(
@@ -195,6 +207,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         listener,
         venues,
         gateways,
+        markets,
     };
     Running::start(options, &environment, opened, sequencer, said)?.until_stopped(signals, said)
 }
@@ -208,6 +221,17 @@ fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
             let known = venues::NAMES.join(", ");
             return config(format!(
                 "venue '{venue}' is not known: it must be one of {known}"
+            ));
+        }
+    }
+    for (venue, of) in &options.live.venues {
+        if !of.series.is_empty() && venue != "kalshi" {
+            return config(format!("venues.{venue}.series: only kalshi has series"));
+        }
+        let can_wait = matches!(venue.as_str(), "kalshi" | "polymarket" | "upbit");
+        if !of.awaited.is_empty() && !can_wait {
+            return config(format!(
+                "venues.{venue}.awaited: only kalshi, polymarket and upbit can be waited for; name it in symbols once it is there"
             ));
         }
     }
@@ -235,6 +259,13 @@ fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
     }
     let strict = real_money || demo;
     let environment = Environment::read(live.env_file.as_deref(), strict)?;
+    if live.telegram.chat_id != 0 {
+        environment.need("live.telegram", &TELEGRAM_TOKEN)?;
+        let address = &live.telegram.address;
+        if let Err(why) = venues::check_address(address) {
+            return config(format!("live.telegram.address is '{address}': {why}"));
+        }
+    }
     let token = environment.get(&["ONETAPE_API_TOKEN", "AT_BEARER_TOKEN"]);
     if !live.http.ip().is_loopback() && (token.is_none() || !live.http_behind_tls_proxy) {
         return config(format!(
@@ -570,15 +601,19 @@ async fn check_keys(options: &RunOptions, venues: &[Venue]) -> Result<(), Daemon
     check_clock(options, probe::drift_ms(&drifts))
 }
 
+/// Markets by venue and symbol, as they were listed.
+type Markets = BTreeMap<String, BTreeMap<String, (InstrumentId, Known)>>;
+
 /// Puts the configured symbols onto the tape as their venues list them, and what changed about those that are there.
-/// Returns the connections that were opened for it.
+/// Returns the connections that were opened for it, and what was listed.
 async fn list(
     options: &RunOptions,
     venues: &[Venue],
     sequencer: &mut Sequencer<JournalSink>,
     said: &mut dyn FnMut(&str),
-) -> Result<Gateways, DaemonError> {
+) -> Result<(Gateways, Markets), DaemonError> {
     let (mut gateways, mut drifts) = (Gateways::new(), BTreeMap::new());
+    let mut markets = Markets::new();
     for venue in venues {
         let http = http_client(venue, options.clock)?;
         let failed = |why| DaemonError::Venue {
@@ -591,30 +626,54 @@ async fn list(
             None if listings.is_none() => continue,
             None => None,
         };
-        for symbol in venue.symbols() {
-            let known = find(sequencer.market(), venue.name(), symbol);
+        if options.session.mode(venue.name()).is_real() && !options.record_only {
+            venue.ask_version(&http).await.map_err(failed)?;
+        }
+        // Those that must be there, and those that may be.
+        let mut symbols: Vec<(String, bool)> = Vec::new();
+        symbols.extend(venue.symbols().iter().map(|symbol| (symbol.clone(), true)));
+        if let Some(listings) = &mut listings {
+            for series in venue.series() {
+                let open = relist::open_markets(&mut **listings, &http, series).await;
+                let open = open.map_err(failed)?;
+                symbols.extend(open.into_iter().map(|symbol| (symbol, false)));
+            }
+        }
+        let awaited = venue.awaited().iter();
+        symbols.extend(awaited.map(|symbol| (symbol.clone(), false)));
+        let listed = markets.entry(venue.name().to_owned()).or_default();
+        for (symbol, must_be_there) in symbols {
+            if listed.contains_key(&symbol) {
+                continue;
+            }
+            let known = find(sequencer.market(), venue.name(), &symbol);
             let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
             let listing = match (&mut gateway, &mut listings) {
-                (Some(gateway), _) => gateway.list(symbol, id, options.clock.now()).await,
+                (Some(gateway), _) => gateway.list(&symbol, id, options.clock.now()).await,
                 (None, Some(listings)) => {
-                    read_listing(&mut **listings, &http, symbol, id, options.clock).await
+                    read_listing(&mut **listings, &http, &symbol, id, options.clock).await
                 }
                 (None, None) => continue,
             };
+            if let Err(why) = &listing
+                && !must_be_there
+            {
+                said(&format!("{}: not there yet: {why}", venue.name()));
+                continue;
+            }
             if listing.is_err() {
                 check_clock(options, http.drift_ms())?;
             }
             let mut listing = listing.map_err(failed)?;
             listing.rules.allows_short |= venue.sells_inventory();
-            for event in news(sequencer.market(), known, &listing, options.clock.now()) {
+            let instrument = known.and_then(|id| sequencer.market().instrument(id).ok());
+            let known = instrument.map(|i| Known::on_tape(i, options.clock.now()));
+            for event in relist::news(known.as_ref(), &listing) {
                 step(sequencer, options.clock, &event)?;
             }
+            listed.insert(symbol, (id, Known::of(&listing)));
         }
-        said(&format!(
-            "{}: {} symbols",
-            venue.name(),
-            venue.symbols().len()
-        ));
+        said(&format!("{}: {} symbols", venue.name(), listed.len()));
         if let Some(drift_ms) = http.drift_ms() {
             drifts.insert(venue.name().to_owned(), drift_ms);
         }
@@ -623,7 +682,29 @@ async fn list(
         }
     }
     check_clock(options, probe::drift_ms(&drifts))?;
-    Ok(gateways)
+    Ok((gateways, markets))
+}
+
+/// The market with what is awaited in it, for names that the configuration may use already.
+fn with_awaited(venues: &[Venue], market: &Market) -> Market {
+    let mut market = market.clone();
+    for venue in venues {
+        for symbol in venue.awaited() {
+            let definition = InstrumentDefined {
+                instrument: InstrumentId(market.instruments().len() as u32),
+                venue: venue.name().to_owned(),
+                symbol: symbol.clone(),
+                instrument_type: InstrumentType::Binary,
+                base: String::new(),
+                quote: String::new(),
+                decimals: Decimals { price: 0, qty: 0 },
+            };
+            let event = Event::InstrumentDefined(Box::new(definition));
+            // One that is there already is refused, and that is as well.
+            let _ = market.evolve(Sequence(0), Nanos(0), &event);
+        }
+    }
+    market
 }
 
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
@@ -658,61 +739,6 @@ fn find(market: &Market, venue: &str, symbol: &str) -> Option<InstrumentId> {
     found.map(|instrument| instrument.id())
 }
 
-/// What a listing tells that the tape does not.
-fn news(
-    market: &Market,
-    known: Option<InstrumentId>,
-    listing: &Listing,
-    now: onetape_engine::time::Nanos,
-) -> Vec<Event<'static>> {
-    let mut events = Vec::new();
-    let instrument = known.and_then(|id| market.instrument(id).ok());
-    if instrument.is_none() {
-        events.push(Event::InstrumentDefined(Box::new(
-            listing.definition.clone(),
-        )));
-    }
-    let same_rules = |rules: &onetape_engine::event::TradingRules| {
-        let as_listed = onetape_engine::event::TradingRules {
-            effective_from: rules.effective_from,
-            ..listing.rules.clone()
-        };
-        *rules == as_listed
-    };
-    if !instrument
-        .and_then(|i| i.rules_at(now))
-        .is_some_and(same_rules)
-    {
-        events.push(Event::TradingRules(listing.rules.clone()));
-    }
-    if let Some(fees) = &listing.fees {
-        let same = instrument
-            .and_then(|i| i.fees_at(now))
-            .is_some_and(|known| {
-                let as_listed = onetape_engine::event::FeeSchedule {
-                    effective_from: known.effective_from,
-                    ..fees.clone()
-                };
-                *known == as_listed
-            });
-        if !same {
-            events.push(Event::FeeSchedule(Box::new(fees.clone())));
-        }
-    }
-    let status = instrument.map(|i| i.status).unwrap_or_default();
-    if status != listing.status.status {
-        events.push(Event::MarketStatus(listing.status));
-    }
-    // Facts of contracts are repeated at each start: the tape's own word may come from somebody else.
-    if let Some(terms) = &listing.terms {
-        events.push(Event::ContractTerms(Box::new(terms.clone())));
-    }
-    if let Some(text) = &listing.rules_text {
-        events.push(Event::RulesText(Box::new(text.clone())));
-    }
-    events
-}
-
 fn http_client(venue: &Venue, clock: ExchangeClock) -> Result<HttpClient, DaemonError> {
     HttpClient::new(venue.addresses().clone(), clock).map_err(|why| DaemonError::Venue {
         venue: venue.name().to_owned(),
@@ -728,6 +754,7 @@ struct Opened {
     listener: TcpListener,
     venues: Vec<Venue>,
     gateways: Gateways,
+    markets: Markets,
 }
 
 /// A daemon at work.
@@ -747,6 +774,7 @@ struct Running {
     stop_readers: Arc<AtomicBool>,
     asked: Arc<Asked>,
     on_stop: OnStop,
+    caller: Caller,
 }
 
 impl Running {
@@ -762,6 +790,7 @@ impl Running {
             listener,
             venues,
             mut gateways,
+            mut markets,
         } = opened;
         let live = &options.live.live;
         let (inputs, queue) = Inputs::new(options.clock);
@@ -804,6 +833,16 @@ impl Running {
             }
         })?);
 
+        sources::tell_hours(&venues, &options.journal)?;
+        let caller = match alarms(options, environment, &sequencer, &before)? {
+            Some((alarms, caller)) => {
+                let stop = stop_readers.clone();
+                readers.push(spawn("the alarms", move || alarms.run(&stop))?);
+                caller
+            }
+            None => Caller::default(),
+        };
+
         let now = options.clock.now();
         let rules: Vec<_> = before
             .market
@@ -814,7 +853,9 @@ impl Running {
         let mut paths: BTreeMap<String, Arc<OrderPathStatus>> = BTreeMap::new();
         let (mut feeds, mut pollers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
         let drifts = Drifts::default();
-        for venue in &venues {
+        let (chain, mut chains) = (ChainBalances::default(), Vec::new());
+        let mut relisted = Vec::new();
+        for venue in venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
             let mut account = None;
             if options.session.mode(venue.name()).is_real() && !options.record_only {
@@ -835,18 +876,29 @@ impl Running {
                     }
                     None => {
                         let wire = venue.orders(&instruments, &definitions)?;
-                        let (http, inputs) = (http_client(venue, options.clock)?, inputs.clone());
+                        let (http, inputs) = (http_client(&venue, options.clock)?, inputs.clone());
                         Box::new(|budget| Box::new(HttpTransport::new(wire, http, budget, inputs)))
                     }
                 };
                 threads.push(path.spawn(venue.name(), transport, told, status, &before)?);
                 account = Some(facts);
+                if let Some(wallet) = venue.chain_wallet() {
+                    chains.push(ChainWatch {
+                        venue: venue.name().to_owned(),
+                        wallet,
+                        wire: venue.orders(&instruments, &definitions)?,
+                        http: http_client(&venue, options.clock)?,
+                        inputs: inputs.clone(),
+                        balances: chain.clone(),
+                        caller: caller.clone(),
+                    });
+                }
             }
             if let Some(request) = venue.probe() {
                 probes.push(Probe {
                     venue: venue.name().to_owned(),
                     request,
-                    http: http_client(venue, options.clock)?,
+                    http: http_client(&venue, options.clock)?,
                     inputs: inputs.clone(),
                     drifts: drifts.clone(),
                 });
@@ -854,7 +906,7 @@ impl Running {
             for poll in venue.polls() {
                 pollers.push(Poller {
                     poll,
-                    http: http_client(venue, options.clock)?,
+                    http: http_client(&venue, options.clock)?,
                     inputs: inputs.clone(),
                 });
             }
@@ -863,9 +915,19 @@ impl Running {
                     venue: venue.name().to_owned(),
                     feed,
                     sockets: venue.addresses().clone(),
-                    http: http_client(venue, options.clock)?,
+                    http: http_client(&venue, options.clock)?,
                     inputs: inputs.clone(),
                     account: account.clone(),
+                });
+            }
+            if let Some(listings) = venue.listings() {
+                relisted.push(VenueMarkets {
+                    http: http_client(&venue, options.clock)?,
+                    listings,
+                    instruments,
+                    known: markets.remove(venue.name()).unwrap_or_default(),
+                    unread: BTreeSet::new(),
+                    venue,
                 });
             }
         }
@@ -960,6 +1022,7 @@ impl Running {
             token.cloned(),
             &definitions,
             intent_keys(&options.journal)?,
+            chain,
             onetape_journal::Reader::open(&options.journal)?.journal_id(),
         );
         let _context = runtime.enter();
@@ -980,8 +1043,23 @@ impl Running {
         for probe in probes {
             runtime.spawn(probe.run());
         }
+        for chain in chains {
+            runtime.spawn(chain.run());
+        }
+        if live.relist_every_s > 0 {
+            let relist = Relist {
+                every_s: live.relist_every_s,
+                clock: options.clock,
+                inputs: inputs.clone(),
+                session: session(options),
+                venues: relisted,
+                next: InstrumentId(definitions.len() as u32),
+            };
+            runtime.spawn(relist.run());
+        }
         said(&format!("http://{address} (healthz, readyz, metrics)"));
         said("ready");
+        caller.say("begin", format!("started at frame {}", before.first_own));
         Ok(Self {
             runtime,
             core,
@@ -994,6 +1072,7 @@ impl Running {
             stop_readers,
             asked,
             on_stop: live.on_stop,
+            caller,
         })
     }
 
@@ -1016,6 +1095,10 @@ impl Running {
             }
             std::thread::sleep(LOOK_EVERY);
         };
+        if let Some((name, _)) = part {
+            let text = format!("ALARM: {name} ended by itself, and so does the daemon");
+            self.caller.say("part", text);
+        }
         if part.is_none() {
             said("stopping");
             self.take_orders_back();
@@ -1032,16 +1115,18 @@ impl Running {
         }
         drop(self.inputs);
         self.stop_core.store(true, Ordering::Release);
-        let sequencer = match self.core.join() {
-            Ok(ended) => ended?,
-            Err(_) => return Err(DaemonError::Part("the core", "it panicked".to_owned())),
-        };
+        let core = self.core.join();
+        // However it ended: the alarms say so.
         self.stop_readers.store(true, Ordering::Release);
         for (name, thread) in self.readers {
             if let Some(why) = join(thread) {
                 failed.get_or_insert(DaemonError::Part(name, why));
             }
         }
+        let sequencer = match core {
+            Ok(ended) => ended?,
+            Err(_) => return Err(DaemonError::Part("the core", "it panicked".to_owned())),
+        };
         let open_orders = sequencer.desk().orders().len();
         let last_sequence = sequencer.into_sink().close()?;
         match failed {
@@ -1111,6 +1196,29 @@ struct Before {
     market: Market,
     orders: Vec<Order>,
     first_own: u64,
+}
+
+/// Those who call somebody, where a chat is configured.
+fn alarms(
+    options: &RunOptions,
+    environment: &Environment,
+    sequencer: &Sequencer<JournalSink>,
+    before: &Before,
+) -> Result<Option<(Alarms, Caller)>, DaemonError> {
+    let config = &options.live.live.telegram;
+    if config.chat_id == 0 {
+        return Ok(None);
+    }
+    let token = environment.need("live.telegram", &TELEGRAM_TOKEN)?.clone();
+    let journal = options.journal.file_name().unwrap_or_default();
+    let title = format!("onetape {}", journal.to_string_lossy());
+    let chat = Chat::new(config, token, title, options.clock);
+    let chat = chat.map_err(|why| DaemonError::Config(format!("live.telegram: {why}")))?;
+    let watch = Watch::new(Names::of(&before.market, sequencer.desk()), &before.market);
+    let journal = options.journal.clone();
+    let (mut alarms, caller) = Alarms::new(journal, before.first_own, watch, chat);
+    alarms.standing(sequencer.desk().risk().halts.iter().copied());
+    Ok(Some((alarms, caller)))
 }
 
 /// What an order path's thread is made of.

@@ -5,6 +5,7 @@ use crate::inputs::Inputs;
 use crate::intents::IntentRequest;
 use crate::order_path::OrderPathStatus;
 use crate::replica::Window;
+use crate::sources::ChainBalances;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -38,13 +39,14 @@ pub struct Api {
     market: Market,
     keys: Mutex<BTreeSet<String>>,
     turned: Mutex<(u64, Instant)>,
+    chain: ChainBalances,
     journal_id: String,
 }
 
 impl Api {
     /// Over a daemon's parts. `definitions` are the instruments that intents may name, `keys` the intents on the tape.
     #[expect(clippy::too_many_arguments, reason = "each is a part of the daemon")]
-    pub fn new(
+    pub(crate) fn new(
         core: Arc<CoreStatus>,
         window: Window,
         verified: Option<Arc<AtomicU64>>,
@@ -54,6 +56,7 @@ impl Api {
         token: Option<SecretString>,
         definitions: &[InstrumentDefined],
         keys: BTreeSet<String>,
+        chain: ChainBalances,
         journal_id: u128,
     ) -> Arc<Self> {
         let mut market = Market::default();
@@ -74,6 +77,7 @@ impl Api {
             market,
             keys: Mutex::new(keys),
             turned: Mutex::new((0, Instant::now())),
+            chain,
             journal_id: format!("{journal_id:032x}"),
         })
     }
@@ -148,6 +152,7 @@ impl Api {
             "disk_free_bytes": self.disk.free.load(Ordering::Acquire),
             "journal_bytes": self.disk.journal.load(Ordering::Acquire),
             "journal_first_sequence": self.disk.first_sequence.load(Ordering::Acquire),
+            "chain_balances": self.chain.look(),
             "not_ready": self.not_ready(),
         })
     }

@@ -1,6 +1,7 @@
 //! The daemon: gateways feed the sequencer, the order path reads its journal, and whatever dies is found out.
 #![forbid(unsafe_code)]
 
+mod alarms;
 pub mod budget;
 pub mod client_id;
 pub mod clock_offset;
@@ -23,7 +24,10 @@ pub mod latency;
 pub mod lease;
 pub mod order_path;
 mod probe;
+mod relist;
 pub mod replica;
+mod sources;
+mod telegram;
 pub mod tracker;
 pub mod transport;
 pub mod venues;

@@ -3,8 +3,10 @@ use crate::budget::Allowance;
 use crate::config::VenueConfig;
 use crate::daemon::DaemonError;
 use crate::env_file::Environment;
+use crate::http_client::HttpClient;
 use onetape_engine::event::{InstrumentDefined, TradingRules};
 use onetape_engine::session::VenueMode;
+use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
     Bucket, Feed, Instruments, Listings, OrderWire, Poll, Request, WireError,
 };
@@ -12,6 +14,8 @@ use onetape_venues::polygon::Address;
 use onetape_venues::{binance, eodhd, ib, kalshi, polymarket, upbit, weather};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The venues that a configuration may name.
 pub const NAMES: [&str; 7] = [
@@ -56,9 +60,15 @@ enum Keys {
     },
     Polymarket {
         tokens: polymarket::Tokens,
+        /// Of the exchange's contracts, once the venue has told it.
+        version: OnceLock<polymarket::ExchangeVersion>,
         account: Option<(polymarket::Wallet, polymarket::auth::Credentials)>,
     },
-    Eodhd(SecretString),
+    Eodhd {
+        token: SecretString,
+        /// When the exchange is open, as the tape says.
+        hours: OnceLock<Vec<Range<Nanos>>>,
+    },
     /// The gateway holds the keys: whoever reaches it trades.
     Ib(Box<ib::Config>),
     Nws,
@@ -91,11 +101,15 @@ impl Venue {
             }
             "polymarket" => Keys::Polymarket {
                 tokens: polymarket::Tokens::default(),
+                version: OnceLock::new(),
                 account: polymarket_account(mode, environment)?,
             },
             "eodhd" => {
                 let token = environment.need(name, &["EODHD_API_TOKEN", "EODHD_API_KEY"])?;
-                Keys::Eodhd(token.clone())
+                Keys::Eodhd {
+                    token: token.clone(),
+                    hours: OnceLock::new(),
+                }
             }
             "ib" => Keys::Ib(Box::new(ib_gateway(config, mode)?)),
             "nws" => Keys::Nws,
@@ -139,6 +153,47 @@ impl Venue {
         &self.config.symbols
     }
 
+    /// Symbols that go onto the tape once the venue has them.
+    pub fn awaited(&self) -> &[String] {
+        &self.config.awaited
+    }
+
+    /// Series whose markets go onto the tape as they open.
+    pub fn series(&self) -> &[String] {
+        &self.config.series
+    }
+
+    /// Asks the venue for what its orders are signed for: at Polymarket, the version of its contracts.
+    ///
+    /// # Errors
+    /// A text: no answer, or a version that nothing here signs for.
+    pub async fn ask_version(&self, http: &HttpClient) -> Result<(), String> {
+        let Keys::Polymarket { version, .. } = &self.keys else {
+            return Ok(());
+        };
+        let answer = http.send(polymarket::version_request()).await;
+        let answer = answer.ok_or("no answer about the version of its contracts")?;
+        let told = polymarket::read_version(&answer.response()).map_err(|e| e.to_string())?;
+        // The first word holds: the orders of this process are signed for it.
+        let _ = version.set(told);
+        Ok(())
+    }
+
+    /// The exchange's hours for a data provider, whose silence means something only then.
+    pub fn set_hours(&self, of_tape: Vec<Range<Nanos>>) {
+        if let Keys::Eodhd { hours, .. } = &self.keys {
+            let _ = hours.set(of_tape);
+        }
+    }
+
+    /// The wallet whose cash lies on a public chain.
+    pub fn chain_wallet(&self) -> Option<Address> {
+        match &self.keys {
+            Keys::Polymarket { account, .. } => account.as_ref().map(|(wallet, _)| wallet.funder),
+            _ => None,
+        }
+    }
+
     /// Whether what lies there may be sold, too.
     pub const fn sells_inventory(&self) -> bool {
         self.config.inventory
@@ -161,7 +216,7 @@ impl Venue {
                 .as_ref()
                 .map(|(wallet, _)| wallet.funder.to_string()),
             Keys::Ib(config) => Some(config.account.clone()),
-            Keys::Eodhd(_) | Keys::Nws => None,
+            Keys::Eodhd { .. } | Keys::Nws => None,
         }
         .unwrap_or_default()
     }
@@ -177,7 +232,7 @@ impl Venue {
             Keys::Upbit { .. } => (12, 30),
             Keys::Polymarket { .. } => (200, 100),
             Keys::Ib(_) => (35, 15),
-            Keys::Eodhd(_) | Keys::Nws => (1, 10),
+            Keys::Eodhd { .. } | Keys::Nws => (1, 10),
         };
         let stated = |stated: u32, known: u32| if stated == 0 { known } else { stated };
         Allowance {
@@ -204,7 +259,7 @@ impl Venue {
                 let config = polymarket::ListingConfig::default();
                 Box::new(polymarket::Markets::new(config, [], tokens.clone()))
             }
-            Keys::Ib(_) | Keys::Eodhd(_) | Keys::Nws => return None,
+            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Nws => return None,
         })
     }
 
@@ -219,7 +274,9 @@ impl Venue {
     /// Whose instruments the venue's content is about.
     pub fn instruments_of(&self) -> &str {
         match self.keys {
-            Keys::Eodhd(_) if !self.config.instruments_of.is_empty() => &self.config.instruments_of,
+            Keys::Eodhd { .. } if !self.config.instruments_of.is_empty() => {
+                &self.config.instruments_of
+            }
             _ => &self.name,
         }
     }
@@ -232,7 +289,7 @@ impl Venue {
             Keys::Kalshi { .. } => format!("/trade-api/v2/markets/{symbol}"),
             Keys::Upbit { .. } => format!("/v1/orderbook/instruments?markets={symbol}"),
             Keys::Polymarket { .. } => "/time".to_owned(),
-            Keys::Eodhd(_) | Keys::Nws | Keys::Ib(_) => return None,
+            Keys::Eodhd { .. } | Keys::Nws | Keys::Ib(_) => return None,
         };
         Some(Request::get("rest", target, Bucket::Public))
     }
@@ -263,7 +320,7 @@ impl Venue {
         polls
     }
 
-    /// The venue's connections: market data, and our own account where `account` says so.
+    /// The venue's connections: market data, our own account where `account` says so, and wallets that are followed.
     ///
     /// # Errors
     /// [`DaemonError`] when there are more symbols than a connection takes.
@@ -274,53 +331,24 @@ impl Venue {
         rules: &[TradingRules],
         account: bool,
     ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
-        let silence_ns = self.config.silence_ms * MS;
-        let silence = |default: u64| if silence_ns == 0 { default } else { silence_ns };
-        let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+        let mut feeds = self.market_feeds(instruments, rules, account)?;
         match &self.keys {
-            Keys::Binance(signer) => {
-                let mut config = binance::FeedConfig::new(binance::Product::Spot);
-                config.book_silence_ns = silence(config.book_silence_ns);
-                config.quote_silence_ns = silence(config.quote_silence_ns);
-                config.reconnect_after_ns = silence(config.reconnect_after_ns);
-                let feed = binance::MarketFeed::new(config, instruments);
-                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
-                if let Some(signer) = signer.clone().filter(|_| account) {
-                    let pairs = binance::Pairs::new(self.own(definitions));
-                    let config = binance::UserConfig::default();
-                    feeds.push(Box::new(binance::UserFeed::new(config, signer, pairs)));
-                }
+            Keys::Binance(Some(signer)) if account => {
+                let pairs = binance::Pairs::new(self.own(definitions));
+                let config = binance::UserConfig::default();
+                let user = binance::UserFeed::new(config, signer.clone(), pairs);
+                feeds.push(Box::new(user));
             }
-            Keys::Kalshi { signer, .. } => {
-                let mut config = kalshi::FeedConfig {
-                    account,
-                    ..kalshi::FeedConfig::default()
-                };
-                if self.config.silence_ms != 0 {
-                    config.silent_after_ms = self.config.silence_ms;
-                }
-                let feed = kalshi::KalshiFeed::new(signer.clone(), instruments.clone(), config);
-                feeds.push(Box::new(feed));
+            Keys::Upbit {
+                signer: Some(signer),
+                ..
+            } if account => {
+                let config = upbit::UserConfig::default();
+                let (signer, instruments) = (signer.clone(), instruments.clone());
+                let user = upbit::UserFeed::new(config, signer, nonces(1), instruments);
+                feeds.push(Box::new(user));
             }
-            Keys::Upbit { signer, .. } => {
-                let mut config = upbit::FeedConfig::default();
-                config.book_silence_ns = silence(config.book_silence_ns);
-                config.reconnect_after_ns = silence(config.reconnect_after_ns);
-                feeds.push(Box::new(upbit::MarketFeed::new(config, instruments)));
-                if let Some(signer) = signer.clone().filter(|_| account) {
-                    let config = upbit::UserConfig::default();
-                    let user = upbit::UserFeed::new(config, signer, nonces(1), instruments.clone());
-                    feeds.push(Box::new(user));
-                }
-            }
-            Keys::Polymarket {
-                tokens,
-                account: known,
-            } => {
-                let mut config = polymarket::MarketFeedConfig::default();
-                config.silence_ns = silence(config.silence_ns);
-                let feed = polymarket::MarketFeed::new(config, instruments, rules, tokens.clone());
-                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+            Keys::Polymarket { account: known, .. } => {
                 if let Some((wallet, credentials)) = known.clone().filter(|_| account) {
                     let config = polymarket::UserFeedConfig::default();
                     let instruments = instruments.clone();
@@ -339,13 +367,65 @@ impl Venue {
                     feeds.push(Box::new(leaders));
                 }
             }
-            Keys::Eodhd(_) if instruments.is_empty() => {}
-            Keys::Eodhd(token) => {
+            _ => {}
+        }
+        Ok(feeds)
+    }
+
+    /// Connections for the market data of some instruments. Kalshi tells of our account on the same one, where `account`
+    /// says so.
+    ///
+    /// # Errors
+    /// [`DaemonError`] when there are more symbols than a connection takes.
+    pub fn market_feeds(
+        &self,
+        instruments: &Instruments,
+        rules: &[TradingRules],
+        account: bool,
+    ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
+        let silence_ns = self.config.silence_ms * MS;
+        let silence = |default: u64| if silence_ns == 0 { default } else { silence_ns };
+        let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+        match &self.keys {
+            Keys::Binance(_) => {
+                let mut config = binance::FeedConfig::new(binance::Product::Spot);
+                config.book_silence_ns = silence(config.book_silence_ns);
+                config.quote_silence_ns = silence(config.quote_silence_ns);
+                config.reconnect_after_ns = silence(config.reconnect_after_ns);
+                let feed = binance::MarketFeed::new(config, instruments);
+                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+            }
+            Keys::Kalshi { signer, .. } => {
+                let mut config = kalshi::FeedConfig {
+                    account,
+                    ..kalshi::FeedConfig::default()
+                };
+                if self.config.silence_ms != 0 {
+                    config.silent_after_ms = self.config.silence_ms;
+                }
+                let feed = kalshi::KalshiFeed::new(signer.clone(), instruments.clone(), config);
+                feeds.push(Box::new(feed));
+            }
+            Keys::Upbit { .. } => {
+                let mut config = upbit::FeedConfig::default();
+                config.book_silence_ns = silence(config.book_silence_ns);
+                config.reconnect_after_ns = silence(config.reconnect_after_ns);
+                feeds.push(Box::new(upbit::MarketFeed::new(config, instruments)));
+            }
+            Keys::Polymarket { tokens, .. } => {
+                let mut config = polymarket::MarketFeedConfig::default();
+                config.silence_ns = silence(config.silence_ns);
+                let feed = polymarket::MarketFeed::new(config, instruments, rules, tokens.clone());
+                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+            }
+            Keys::Eodhd { .. } if instruments.is_empty() => {}
+            Keys::Eodhd { token, hours } => {
                 for content in [eodhd::Content::UsTrades, eodhd::Content::UsQuotes] {
-                    // Without the market's hours silence is not judged here; the core's own age limit still holds.
-                    let mut config = eodhd::Config::new(content, Vec::new());
+                    let hours = hours.get().cloned().unwrap_or_default();
+                    let mut config = eodhd::Config::new(content, hours);
                     if self.config.silence_ms != 0 {
                         config.silence_ms = self.config.silence_ms;
+                        config.reconnect_ms = self.config.silence_ms;
                     }
                     let stream = eodhd::Stream::new(config, token.clone(), instruments);
                     feeds.push(Box::new(stream.map_err(|e| DaemonError::Venue {
@@ -406,18 +486,24 @@ impl Venue {
                     instruments.clone(),
                 ))
             }
-            Keys::Polymarket { tokens, account } => {
+            Keys::Polymarket {
+                tokens,
+                account,
+                version,
+            } => {
                 let (wallet, credentials) = account.clone().ok_or_else(no_key)?;
+                let known = polymarket::OrderConfig::default();
                 let config = polymarket::OrderConfig {
                     lost_after_ms: self.lost_after_ms,
-                    ..polymarket::OrderConfig::default()
+                    version: version.get().copied().unwrap_or(known.version),
+                    ..known
                 };
                 let (instruments, tokens) = (instruments.clone(), tokens.clone());
                 let orders =
                     polymarket::Orders::new(config, instruments, tokens, wallet, credentials);
                 Box::new(orders)
             }
-            Keys::Ib(_) | Keys::Eodhd(_) | Keys::Nws => return Err(no_key()),
+            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Nws => return Err(no_key()),
         })
     }
 
@@ -448,7 +534,7 @@ impl Venue {
     }
 }
 
-/// The addresses of the venue's mode, with the configuration's over them. Plain text goes to this machine only.
+/// The addresses of the venue's mode, with the configuration's over them.
 fn addresses(
     name: &str,
     config: &VenueConfig,
@@ -484,15 +570,7 @@ fn addresses(
                 known.join(", ")
             )));
         }
-        let (scheme, rest) = address.split_once("://").unwrap_or_default();
-        let host = rest.split(['/', ':']).next().unwrap_or_default();
-        let local = host == "127.0.0.1" || host == "localhost";
-        match scheme {
-            "https" | "wss" => {}
-            "http" | "ws" if local => {}
-            "http" | "ws" => return Err(bad("without TLS it must be on this machine")),
-            _ => return Err(bad("it must begin with https:// or wss://")),
-        }
+        check_address(address).map_err(bad)?;
         addresses.insert(base.clone(), address.trim_end_matches('/').to_owned());
     }
     let has_demo = matches!(name, "binance" | "kalshi");
@@ -502,6 +580,19 @@ fn addresses(
         )));
     }
     Ok(addresses)
+}
+
+/// Plain text goes to this machine only.
+pub(crate) fn check_address(address: &str) -> Result<(), &'static str> {
+    let (scheme, rest) = address.split_once("://").unwrap_or_default();
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let local = host == "127.0.0.1" || host == "localhost";
+    match scheme {
+        "https" | "wss" => Ok(()),
+        "http" | "ws" if local => Ok(()),
+        "http" | "ws" => Err("without TLS it must be on this machine"),
+        _ => Err("it must begin with https:// or wss://"),
+    }
 }
 
 /// Where the gateway listens, and as whom we call.

@@ -23,7 +23,7 @@ fn rig(seed: &str, more: &str) -> (Rig, Process) {
 }
 
 /// The frames of a journal that a test asks about.
-fn frames(journal: &Path, mut look: impl FnMut(u64, u64, Event<'_>)) {
+pub(super) fn frames(journal: &Path, mut look: impl FnMut(u64, u64, Event<'_>)) {
     let mut reader = Reader::open(journal).unwrap();
     while let Some(frame) = reader.next().unwrap() {
         let event = Event::decode(frame.tag.kind(), frame.payload).unwrap();

@@ -141,3 +141,46 @@ fn a_venue_that_talks_nonsense_is_refused() {
     );
     nothing_went_out(rig);
 }
+
+#[test]
+fn what_can_not_be_waited_for_and_a_chat_that_can_not_be_reached_are_named() {
+    let rig = rig("");
+    let config = std::fs::read_to_string(rig.at("run.toml")).unwrap();
+    for (section, line, expected) in [
+        (
+            "venues.binance",
+            "awaited = [\"NEWUSDT\"]",
+            "venues.binance.awaited",
+        ),
+        (
+            "venues.upbit",
+            "series = [\"KRW\"]",
+            "venues.upbit.series: only kalshi has series",
+        ),
+        (
+            "live",
+            "telegram = { chat_id = 1 }",
+            "live.telegram needs TELEGRAM_BOT_TOKEN",
+        ),
+        ("live", "relist_every = 1", "relist_every"),
+    ] {
+        relisting::add(&rig, &[(section, line)]);
+        let said = refused(&rig, 3);
+        assert!(said.contains(expected), "{said}");
+        std::fs::write(rig.at("run.toml"), &config).unwrap();
+    }
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(rig.at("exchange/exchange.env"))
+        .unwrap()
+        .write_all(b"TELEGRAM_BOT_TOKEN=1:x\n")
+        .unwrap();
+    let chat = "telegram = { chat_id = 1, address = \"http://example.com\" }";
+    relisting::add(&rig, &[("live", chat)]);
+    let said = refused(&rig, 3);
+    assert!(
+        said.contains("without TLS it must be on this machine"),
+        "{said}"
+    );
+    nothing_went_out(rig);
+}

@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +43,17 @@ pub enum RequestFault {
     Slow(u32),
 }
 
-/// A fault on command: for the next message or request of a venue.
+/// Something that a venue does with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderFault {
+    /// It is refused, for want of money.
+    Rejected,
+    /// On arrival it takes this much at the most.
+    TakesAtMost(Decimal),
+}
+
+/// A fault on command: for the next message, request or order of a venue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "what", content = "fault")]
 pub enum Fault {
@@ -52,6 +63,13 @@ pub enum Fault {
         venue: String,
         /// What.
         kind: SocketFault,
+    },
+    /// To the next order that a venue would have taken.
+    Order {
+        /// Which venue.
+        venue: String,
+        /// What.
+        kind: OrderFault,
     },
     /// To the next request of a venue that changes something.
     Request {
@@ -200,6 +218,16 @@ impl Faults {
                 _ => None,
             });
             commanded.or_else(|| state.draw(&[(rate, ())])).is_some()
+        })
+    }
+
+    /// What becomes of the order that a venue takes next.
+    pub(super) fn order(&self, venue: &str) -> Option<OrderFault> {
+        self.with(|state| {
+            state.take(|fault| match fault {
+                Fault::Order { venue: of, kind } if of == venue => Some(*kind),
+                _ => None,
+            })
         })
     }
 

@@ -23,7 +23,9 @@ mod truth;
 pub mod upbit;
 pub mod weather;
 
-pub use fault::{Fault, FaultPlan, Faults, RequestFault, SocketFault, with_clock, with_faults};
+pub use fault::{
+    Fault, FaultPlan, Faults, OrderFault, RequestFault, SocketFault, with_clock, with_faults,
+};
 pub use player::{Player, PlayerError};
 pub use socket::Socket;
 pub use truth::{
@@ -78,7 +80,7 @@ pub fn wall_now() -> Nanos {
 pub struct Exchange {
     truth: Mutex<Truth>,
     published: broadcast::Sender<Arc<Published>>,
-    faults: Faults,
+    faults: Arc<Faults>,
     clock: ExchangeClock,
     /// Wall time at which the clock stands at its origin.
     wall_origin: AtomicU64,
@@ -88,10 +90,11 @@ impl Exchange {
     /// An exchange without a market yet.
     pub fn new(clock: ExchangeClock, cash: Cash, faults: FaultPlan) -> Arc<Self> {
         let (published, _) = broadcast::channel(BEHIND_MAX);
+        let faults = Arc::new(Faults::new(faults));
         Arc::new(Self {
-            truth: Mutex::new(Truth::new(cash)),
+            truth: Mutex::new(Truth::new(cash, faults.clone())),
             published,
-            faults: Faults::new(faults),
+            faults,
             clock,
             wall_origin: AtomicU64::new(clock.wall_origin.0),
         })
@@ -124,7 +127,7 @@ impl Exchange {
     }
 
     /// What goes wrong, and when.
-    pub const fn faults(&self) -> &Faults {
+    pub fn faults(&self) -> &Faults {
         &self.faults
     }
 

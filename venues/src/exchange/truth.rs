@@ -1,4 +1,5 @@
 //! The truth: what the market is, what was ordered, what was filled, who holds what.
+use super::fault::{Faults, OrderFault};
 use super::matching::{self, Take};
 use onetape_engine::error::EngineError;
 use onetape_engine::event::{Event, InstrumentType, Kind, Liquidity, Resolution, TradingStatus};
@@ -11,6 +12,7 @@ use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Cash to begin with, by venue and currency, in the currency's units.
 pub type Cash = BTreeMap<(String, String), Decimal>;
@@ -202,12 +204,13 @@ pub struct Truth {
     taken: matching::Taken,
     published: Vec<Published>,
     numbered: u64,
+    faults: Arc<Faults>,
     /// Nobody is there yet: quotes, trades and books are not published.
     is_quiet: bool,
 }
 
 impl Truth {
-    pub(super) fn new(cash: Cash) -> Self {
+    pub(super) fn new(cash: Cash, faults: Arc<Faults>) -> Self {
         Self {
             market: Market::default(),
             next_sequence: 1,
@@ -224,6 +227,7 @@ impl Truth {
             taken: matching::Taken::default(),
             published: Vec::new(),
             numbered: 0,
+            faults,
             is_quiet: false,
         }
     }
@@ -330,9 +334,21 @@ impl Truth {
         }
         matching::check(instrument, &new, now)?;
         self.check_funds(instrument, &new, now)?;
-        let takes = matching::takes(instrument, &self.taken, &new);
+        let mut takes = matching::takes(instrument, &self.taken, &new);
         if new.time_in_force == TimeInForce::PostOnly && !takes.is_empty() {
             return Err(PlaceError::WouldTake);
+        }
+        match self.faults.order(venue) {
+            Some(OrderFault::Rejected) => return Err(PlaceError::InsufficientBalance),
+            Some(OrderFault::TakesAtMost(most)) => {
+                let mut left = instrument.decimals().qty_from(most).map_or(0, |qty| qty.0);
+                for take in &mut takes {
+                    take.qty = take.qty.min(left);
+                    left -= take.qty;
+                }
+                takes.retain(|take| take.qty > 0);
+            }
+            None => {}
         }
         let queue_ahead = matching::displayed(instrument, new.side, new.price);
         let id = self.orders.len() as u64 + 1;
@@ -730,6 +746,7 @@ impl Truth {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fault::{Fault, FaultPlan};
     use super::*;
     use onetape_engine::event::{
         FeeSchedule, InstrumentDefined, InstrumentType, Quote, Trade, TradingRules,
@@ -750,7 +767,8 @@ mod tests {
     /// 10.00 bid, 10.02 asked, 5.0 each; 0.1 % taker, nothing for makers.
     fn truth() -> Truth {
         let cash = Cash::from([(("v".to_owned(), "USD".to_owned()), Decimal::from(1_000))]);
-        let mut truth = Truth::new(cash);
+        let faults = Arc::new(Faults::new(FaultPlan::default()));
+        let mut truth = Truth::new(cash, faults);
         let definition = InstrumentDefined {
             instrument: X,
             venue: "v".to_owned(),
@@ -856,6 +874,26 @@ mod tests {
         assert_eq!(report.cash_changes["v:USD"], "-80.2403");
         assert_eq!(report.holdings["v:X"], "8");
         assert!(report.repeated_client_ids.is_empty());
+    }
+
+    #[test]
+    fn the_next_order_is_refused_or_filled_in_part_on_command() {
+        let mut truth = truth();
+        let ioc = TimeInForce::ImmediateOrCancel;
+        for (venue, kind) in [
+            ("other", OrderFault::Rejected),
+            ("v", OrderFault::Rejected),
+            ("v", OrderFault::TakesAtMost(Decimal::new(12, 1))),
+        ] {
+            let venue = venue.to_owned();
+            truth.faults.command(Fault::Order { venue, kind });
+        }
+        let refused = place(&mut truth, order("a", Side::Buy, 1_002, 30, ioc));
+        assert_eq!(refused, Err(PlaceError::InsufficientBalance));
+        let part = place(&mut truth, order("b", Side::Buy, 1_002, 30, ioc)).unwrap();
+        assert_eq!((part.state, part.filled), (OrderState::Expired, Qty(12)));
+        let whole = place(&mut truth, order("c", Side::Buy, 1_002, 30, ioc)).unwrap();
+        assert_eq!(whole.state, OrderState::Filled);
     }
 
     #[test]

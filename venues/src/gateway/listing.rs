@@ -42,4 +42,17 @@ pub trait Listings: Send {
         responses: &[Response<'_>],
         now: Nanos,
     ) -> Result<Listing, WireError>;
+
+    /// The request for the open markets of a series, from a page's cursor on; `None` where the venue has no series.
+    fn series_request(&self, _series: &str, _cursor: &str) -> Option<Request> {
+        None
+    }
+
+    /// Reads a page of them: their symbols, and the next page's cursor, empty behind the last.
+    ///
+    /// # Errors
+    /// [`WireError`] for an answer that is no page.
+    fn read_series(&self, _response: &Response<'_>) -> Result<(Vec<String>, String), WireError> {
+        Ok((Vec::new(), String::new()))
+    }
 }

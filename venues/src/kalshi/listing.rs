@@ -18,6 +18,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// Rates of the fee schedule: takers, and makers where the series has maker fees.
 const TAKER_RATE: Decimal = Decimal::from_parts(7, 0, 0, false, 2);
 const MAKER_RATE: Decimal = Decimal::from_parts(175, 0, 0, false, 4);
+/// Markets of a page.
+const PAGE: usize = 1_000;
 /// A multiplier above this is no multiplier.
 const MULTIPLIER_MAX: Decimal = Decimal::ONE_HUNDRED;
 
@@ -140,6 +142,29 @@ impl Listings for KalshiListings {
             terms: Some(terms),
         })
     }
+
+    fn series_request(&self, series: &str, cursor: &str) -> Option<Request> {
+        let (series, cursor) = (encoded(series), encoded(cursor));
+        Some(get(format!(
+            "/trade-api/v2/markets?series_ticker={series}&status=open&limit={PAGE}&cursor={cursor}"
+        )))
+    }
+
+    fn read_series(&self, response: &Response<'_>) -> Result<(Vec<String>, String), WireError> {
+        if response.status != 200 {
+            return Err(refusal(response));
+        }
+        let reader = Reader("markets");
+        let page: PageFields<'_> = reader.object(reader.utf8(response.body)?)?;
+        let markets: Vec<RowFields<'_>> = reader.list("markets", page.markets)?;
+        let ticker = |row: &RowFields<'_>| Ok(reader.text("ticker", row.ticker)?.into_owned());
+        let tickers = markets
+            .iter()
+            .map(ticker)
+            .collect::<Result<_, WireError>>()?;
+        let cursor = reader.optional_text("cursor", page.cursor)?;
+        Ok((tickers, cursor.unwrap_or_default().into_owned()))
+    }
 }
 
 /// The body of an answer; `None` where the venue says that there is none.
@@ -181,6 +206,8 @@ pub(super) fn encoded(text: &str) -> String {
     out
 }
 
+fields!(PageFields { markets, cursor });
+fields!(RowFields { ticker });
 fields!(SeriesAnswer { series });
 fields!(SeriesFields {
     ticker,
@@ -331,6 +358,39 @@ mod tests {
         );
         assert!(requests.iter().all(|request| request.weight == 10));
         assert_eq!(encoded("A/B é"), "A%2FB%20%C3%A9");
+    }
+
+    #[test]
+    fn a_series_lists_its_open_markets_page_by_page() {
+        let listings = KalshiListings::default();
+        let request = listings.series_request("KXHIGHNY", "a=").unwrap();
+        assert_eq!(
+            request.target,
+            "/trade-api/v2/markets?series_ticker=KXHIGHNY&status=open&limit=1000&cursor=a%3D"
+        );
+        let read = |status, body: &str| {
+            listings.read_series(&Response {
+                status,
+                headers: &[],
+                body: body.as_bytes(),
+            })
+        };
+        let page =
+            r#"{"markets":[{"ticker":"KXA-1","status":"active"},{"ticker":"KXA-2"}],"cursor":"n"}"#;
+        let expected = (vec!["KXA-1".to_owned(), "KXA-2".to_owned()], "n".to_owned());
+        assert_eq!(read(200, page), Ok(expected));
+        assert_eq!(
+            read(200, r#"{"markets":[],"cursor":""}"#),
+            Ok(Default::default())
+        );
+        for (status, body) in [
+            (503, page),
+            (200, "[]"),
+            (200, "{}"),
+            (200, r#"{"markets":[{}]}"#),
+        ] {
+            assert!(read(status, body).is_err(), "{body}");
+        }
     }
 
     #[test]

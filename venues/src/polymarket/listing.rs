@@ -44,6 +44,8 @@ pub struct Markets {
     config: ListingConfig,
     /// Condition ids by token.
     conditions: HashMap<String, String>,
+    /// Ticks by token, as they were listed last.
+    ticks: HashMap<String, Decimal>,
     tokens: Tokens,
 }
 
@@ -57,6 +59,7 @@ impl Markets {
         Self {
             config,
             conditions: conditions.into_iter().collect(),
+            ticks: HashMap::new(),
             tokens,
         }
     }
@@ -286,14 +289,15 @@ impl Listings for Markets {
             qty.ok_or_else(|| bad(NAME, "mos", number_text(market.mos), "shares"))
         };
         let closes_at = gamma.end_date.as_deref().map(instant).transpose()?;
-        self.tokens.insert(
-            symbol,
-            Token {
-                condition_id: gamma.condition_id.clone(),
-                tick: tick_decimal.normalize(),
-                neg_risk: gamma.neg_risk,
-            },
-        );
+        let token = Token {
+            condition_id: gamma.condition_id.clone(),
+            tick: tick_decimal.normalize(),
+            neg_risk: gamma.neg_risk,
+        };
+        // The market channel may be ahead of a listing: the same tick once more takes nothing back that it told.
+        if self.ticks.insert(symbol.to_owned(), token.tick) != Some(token.tick) {
+            self.tokens.insert(symbol, token);
+        }
         let rules_hash = blake3::hash(gamma.description.as_bytes())
             .to_hex()
             .to_string();

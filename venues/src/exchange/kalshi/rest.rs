@@ -82,6 +82,7 @@ pub(super) async fn deprecated() -> (StatusCode, String) {
 pub(super) struct Filter {
     ticker: Option<String>,
     tickers: Option<String>,
+    series_ticker: Option<String>,
     order_id: Option<String>,
     status: Option<String>,
     min_ts: Option<u64>,
@@ -108,9 +109,13 @@ pub(super) async fn markets(State(face): State<Face>, Query(filter): Query<Filte
     let wanted: Option<Vec<&str>> = filter.tickers.as_ref().map(|t| t.split(',').collect());
     let is_wanted = |instrument: &&Instrument| {
         let symbol = instrument.definition.symbol.as_str();
+        let of_series = |series: &String| wire::series_of(symbol) == series;
         wanted
             .as_ref()
             .is_none_or(|wanted| wanted.contains(&symbol))
+            && filter.series_ticker.as_ref().is_none_or(of_series)
+            && (filter.status.as_deref() != Some("open")
+                || instrument.status == TradingStatus::Open)
     };
     let all: Vec<Value> = face.exchange.with(|truth| {
         let each = |instrument: &Instrument| {
