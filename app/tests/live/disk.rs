@@ -294,7 +294,7 @@ fn a_bounded_journal_trades_is_killed_and_recovers_from_what_is_left() {
     }
     writer.close().unwrap();
     let before = retention::bytes(&journal).unwrap();
-    assert!(before > 2 * MAX_MIB << 20, "{before}");
+    assert!(before > (2 * MAX_MIB) << 20, "{before}");
 
     daemon = rig.daemon();
     rig.until("its oldest frames go", |_| {
