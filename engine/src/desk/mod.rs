@@ -409,8 +409,9 @@ impl Desk {
         Ok(())
     }
 
-    /// Finds every order's way again after a restoration.
-    pub(crate) fn find_routes(&mut self, market: &Market) {
+    /// Finds again what follows from the rest of the state, after a restoration.
+    pub(crate) fn restored(&mut self, market: &Market) {
+        self.paper.find_reaches();
         if let Some(config) = &self.config {
             let of = |instrument: &Instrument| config.route(&instrument.definition.venue);
             self.routes = market.instruments().iter().map(of).collect();

@@ -601,7 +601,7 @@ impl<S: Sink> Sequencer<S> {
         }
         let mut restored = Self::new(sink);
         (restored.market, restored.desk) = (state.market, state.desk);
-        restored.desk.find_routes(&restored.market);
+        restored.desk.restored(&restored.market);
         (restored.next, restored.last_stamp) = (state.next, state.last_stamp);
         Ok(restored)
     }
