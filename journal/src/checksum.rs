@@ -91,6 +91,12 @@ pub(crate) fn bulk(state: u32, bytes: &[u8]) -> u32 {
     !crc32c::crc32c_append(!state, bytes)
 }
 
+/// Adds the bytes of a long payload. Few are long: said to be cold, it costs the walk over the others no registers.
+#[cold]
+pub(crate) fn long(state: u32, bytes: &[u8]) -> u32 {
+    bulk(state, bytes)
+}
+
 /// The register before the first byte of a frame of this epoch: as if a checksum equal to the folded
 /// epoch had come before.
 #[inline]

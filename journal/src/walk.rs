@@ -209,15 +209,21 @@ impl Cursor {
             let start = self.offset + FRAME_AT_PAYLOAD;
             let bytes = padded(word.length());
             if bytes >= checksum::BULK {
-                state = checksum::bulk(
+                state = checksum::long(
                     state,
                     std::slice::from_raw_parts(self.base.as_ptr().add(start), bytes),
                 );
             } else {
-                let mut at = start;
-                while at < start + bytes {
-                    state = C::word(state, self.load(at));
-                    at += 8;
+                let words = self.base.as_ptr().add(start).cast::<u64>();
+                let words = std::slice::from_raw_parts(words, bytes / 8);
+                let (fours, rest) = words.as_chunks::<4>();
+                for four in fours {
+                    for word in four {
+                        state = C::word(state, *word);
+                    }
+                }
+                for word in rest {
+                    state = C::word(state, *word);
                 }
             }
             (sequence, !C::half(state, word.raw() as u32))

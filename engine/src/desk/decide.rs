@@ -29,7 +29,7 @@ pub enum Decision {
     /// A halt that comes or goes.
     Halt(HaltReason, bool),
     /// The first gate that stops a candidate, or none: for the tape where it is another one than before.
-    Gate(StrategyId, Box<(Candidate, Stopped)>),
+    Gate(StrategyId, Candidate, Stopped),
     /// A limit of a strategy's own that is nearly used up.
     Near(StrategyId, Box<OwnLimit>),
     /// A call for somebody.
@@ -340,51 +340,42 @@ impl Desk {
         wishes.into_explanation()
     }
 
-    /// What follows from a task that is due.
+    /// What follows from a task that is due: a frame, or the paper venue's reports in `reports`.
     ///
     /// # Errors
     /// [`EngineError`] when a number does not fit.
-    pub fn decide_due(
+    pub(crate) fn decide_due(
         &self,
         now: Nanos,
         due: &Due,
         market: &Market,
-        scratch: &mut Scratch,
-        out: &mut impl FnMut(DueDecision),
-    ) -> Result<(), EngineError> {
-        match due.task {
+        reports: &mut Vec<ExecutionReport>,
+    ) -> Result<Option<Event<'static>>, EngineError> {
+        let cause = due.cause;
+        Ok(Some(match due.task {
             Task::OrderArrives(order) => {
-                self.paper_order_arrives(market, now, due.cause, order, &mut scratch.reports)?;
+                self.paper_order_arrives(market, now, cause, order, reports)?;
+                return Ok(None);
             }
             Task::CancelArrives(order) => {
-                self.paper_cancel_arrives(due.cause, order, &mut scratch.reports)
+                self.paper_cancel_arrives(cause, order, reports);
+                return Ok(None);
             }
-            Task::Timer { strategy, token } => {
-                out(DueDecision::Timer(TimerFired {
-                    cause: due.cause,
-                    strategy,
-                    token,
-                }));
-            }
-            Task::DayRoll => {
-                out(DueDecision::Day(DayRolled {
-                    cause: due.cause,
-                    day: u32::try_from(now.utc_day()).unwrap_or(u32::MAX),
-                }));
-            }
-            Task::HaltEnds(reason) => {
-                out(DueDecision::Halt(HaltChanged {
-                    cause: due.cause,
-                    reason,
-                    active: false,
-                }));
-            }
-        }
-        scratch
-            .reports
-            .drain(..)
-            .for_each(|report| out(DueDecision::Report(report)));
-        Ok(())
+            Task::Timer { strategy, token } => Event::TimerFired(TimerFired {
+                cause,
+                strategy,
+                token,
+            }),
+            Task::DayRoll => Event::DayRolled(DayRolled {
+                cause,
+                day: u32::try_from(now.utc_day()).unwrap_or(u32::MAX),
+            }),
+            Task::HaltEnds(reason) => Event::HaltChanged(HaltChanged {
+                cause,
+                reason,
+                active: false,
+            }),
+        }))
     }
 }
 
@@ -397,40 +388,23 @@ impl Seat {
         wishes: &mut Wishes,
         out: &mut impl FnMut(Decision),
     ) {
+        wishes.begin(view.strategy);
         self.strategy.decide(event, view, wishes);
         if !wishes.is_empty() {
-            pass_on(view.strategy, &self.gates, wishes, out);
+            pass_on(&self.gates, wishes, out);
         }
     }
 }
 
 /// Apart from the question, so that asking stays small: nearly every answer is that nothing is wanted.
 #[inline(never)]
-fn pass_on(
-    strategy: StrategyId,
-    gates: &LastGates,
-    wishes: &mut Wishes,
-    out: &mut impl FnMut(Decision),
-) {
-    wishes.drain(strategy, gates).for_each(out);
-}
-
-/// A frame that a due task leads to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DueDecision {
-    /// A timer fires.
-    Timer(TimerFired),
-    /// A halt ends.
-    Halt(HaltChanged),
-    /// A day begins.
-    Day(DayRolled),
-    /// The paper venue reports.
-    Report(ExecutionReport),
+fn pass_on(gates: &LastGates, wishes: &mut Wishes, out: &mut impl FnMut(Decision)) {
+    wishes.drain(gates).for_each(out);
 }
 
 /// Space that is used again for every event.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    reports: Vec<ExecutionReport>,
+    pub(crate) reports: Vec<ExecutionReport>,
     wishes: Wishes,
 }

@@ -13,7 +13,7 @@ mod schedule;
 mod stats;
 
 pub use accounts::Accounts;
-pub use decide::{Decision, DueDecision, Scratch};
+pub use decide::{Decision, Scratch};
 pub use ledger::{Cash, Ledger, Position};
 pub use orders::{Orders, Outcome};
 pub use paper::Paper;
@@ -409,8 +409,9 @@ impl Desk {
         Ok(())
     }
 
-    /// Finds every order's way again after a restoration.
-    pub(crate) fn find_routes(&mut self, market: &Market) {
+    /// Finds again what follows from the rest of the state, after a restoration.
+    pub(crate) fn restored(&mut self, market: &Market) {
+        self.paper.find_reaches();
         if let Some(config) = &self.config {
             let of = |instrument: &Instrument| config.route(&instrument.definition.venue);
             self.routes = market.instruments().iter().map(of).collect();
@@ -501,9 +502,7 @@ impl Desk {
 
     /// Where orders of the instrument go.
     pub(crate) fn route(&self, instrument: InstrumentId) -> Result<&Route, EngineError> {
-        self.routes
-            .get(instrument.index())
-            .ok_or_else(|| EngineError::UnknownInstrument(instrument))
+        route_of(&self.routes, instrument)
     }
 
     fn report(
@@ -514,9 +513,8 @@ impl Desk {
         report: &ExecutionReport,
         market: &Market,
     ) -> Result<(), EngineError> {
-        let outcome = self.orders.report(report);
         // Looked at where it stands: an order is large.
-        let (order, is_late) = match &outcome {
+        let (order, is_late) = match self.orders.report(report) {
             Outcome::Moved { order } => (order, false),
             Outcome::LateFill { order } => (order, true),
             Outcome::Repeated => {
@@ -528,51 +526,26 @@ impl Desk {
                 return Ok(());
             }
         };
+        let (strategy, side) = (order.strategy, order.side);
         let instrument = market.instrument(order.instrument)?;
-        let route = *self.route(order.instrument)?;
+        let route = route_of(&self.routes, order.instrument)?;
         if !route.mode.is_real() {
-            self.paper_reported(now, report, order, instrument, &route.paper);
+            let venue = &route.paper;
+            let next = &mut self.schedule;
+            paper_reported(next, &mut self.paper, now, report, order, instrument, venue);
         }
         if let Some(fill) = &report.fill {
             if let Some(schedule) = instrument.fees_at(now)
                 && !schedule.accrual.is_per_fill()
             {
-                let d = instrument.decimals();
-                let fees = schedule.booked(&order.fees, d, order.side, fill)?;
-                self.orders.charged(order.id, fees);
+                let fees = schedule.booked(&order.fees, instrument.decimals(), side, fill)?;
+                self.orders.charged(report.order, fees);
             }
-            self.ledger
-                .fill(order.strategy, instrument, order.side, fill)?;
+            self.ledger.fill(strategy, instrument, side, fill)?;
             self.performance.sample(now, &self.ledger, market)?;
         }
         self.stats.reported(report, is_late);
-        self.show_owner(order.strategy, sequence, now, event, market)
-    }
-
-    /// What the paper venue does next about an order of its own.
-    fn paper_reported(
-        &mut self,
-        now: Nanos,
-        report: &ExecutionReport,
-        order: &Order,
-        instrument: &Instrument,
-        venue: &PaperVenueConfig,
-    ) {
-        self.schedule.remove(Task::OrderArrives(order.id));
-        if order.state.is_final() {
-            self.schedule.remove(Task::CancelArrives(order.id));
-        }
-        // The paper venue tells what became of it later; a venue's own report, which no frame of ours led to, does not.
-        if order.state == OrderState::Unknown && report.cause != Sequence(0) {
-            let at = now.after(venue.unknown_ms.saturating_mul(1_000_000));
-            self.schedule.add(Due {
-                at,
-                cause: report.cause,
-                task: Task::OrderArrives(order.id),
-            });
-            self.schedule.postpone(Task::CancelArrives(order.id), at);
-        }
-        self.paper.see_report(report, order, instrument, venue);
+        self.show_owner(strategy, sequence, now, event, market)
     }
 
     /// A fill that the venue took back: what it moved goes back at its own price, and the order does not come to life.
@@ -742,6 +715,38 @@ impl Desk {
             .iter()
             .filter(|order| order.state == OrderState::Unknown)
     }
+}
+
+fn route_of(routes: &[Route], instrument: InstrumentId) -> Result<&Route, EngineError> {
+    let route = routes.get(instrument.index());
+    route.ok_or_else(|| EngineError::UnknownInstrument(instrument))
+}
+
+/// What the paper venue does next about an order of its own.
+fn paper_reported(
+    schedule: &mut Schedule,
+    paper: &mut Paper,
+    now: Nanos,
+    report: &ExecutionReport,
+    order: &Order,
+    instrument: &Instrument,
+    venue: &PaperVenueConfig,
+) {
+    schedule.remove(Task::OrderArrives(order.id));
+    if order.state.is_final() {
+        schedule.remove(Task::CancelArrives(order.id));
+    }
+    // The paper venue tells what became of it later; a venue's own report, which no frame of ours led to, does not.
+    if order.state == OrderState::Unknown && report.cause != Sequence(0) {
+        let at = now.after(venue.unknown_ms.saturating_mul(1_000_000));
+        schedule.add(Due {
+            at,
+            cause: report.cause,
+            task: Task::OrderArrives(order.id),
+        });
+        schedule.postpone(Task::CancelArrives(order.id), at);
+    }
+    paper.see_report(report, order, instrument, venue);
 }
 
 const fn next_midnight(now: Nanos) -> Nanos {

@@ -17,16 +17,16 @@ const REMEMBERED_FILLS: usize = 4_096;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It moved the order on: the order as it was before, and now.
+pub enum Outcome<'a> {
+    /// It moved the order on.
     Moved {
         /// The order after the report.
-        order: Order,
+        order: &'a Order,
     },
     /// A fill that came after the order was final: the fill counts, the state stays.
     LateFill {
         /// The order as it ended.
-        order: Order,
+        order: &'a Order,
     },
     /// A repetition: nothing changes.
     Repeated,
@@ -93,7 +93,7 @@ impl Orders {
     }
 
     /// Takes a venue's or the paper venue's report.
-    pub(super) fn report(&mut self, report: &ExecutionReport) -> Outcome {
+    pub(super) fn report(&mut self, report: &ExecutionReport) -> Outcome<'_> {
         if let Some(fill) = &report.fill {
             if self
                 .known_fills
@@ -135,15 +135,16 @@ impl Orders {
         }
         order.filled = Qty(filled);
         order.state = report.state;
-        let order = *order;
-        if order.state.is_final() {
-            self.open.remove(place);
-            if self.ended.len() == REMEMBERED_FINAL {
-                self.ended.pop_front();
-            }
-            self.ended.push_back(order);
-        }
         self.remember_fill(report);
+        if !report.state.is_final() {
+            let order = &self.open[place];
+            return Outcome::Moved { order };
+        }
+        if self.ended.len() == REMEMBERED_FINAL {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(self.open.remove(place));
+        let order = &self.ended[self.ended.len() - 1];
         Outcome::Moved { order }
     }
 
@@ -155,12 +156,12 @@ impl Orders {
     }
 
     /// A cancel can lose the race against a fill: the fill is a fact, whatever the order's state was.
-    fn report_on_ended(&mut self, report: &ExecutionReport) -> Outcome {
-        let is =
-            |order: &&mut Order| (order.id, order.instrument) == (report.order, report.instrument);
-        let Some(order) = self.ended.iter_mut().find(is) else {
+    fn report_on_ended(&mut self, report: &ExecutionReport) -> Outcome<'_> {
+        let is = |order: &Order| (order.id, order.instrument) == (report.order, report.instrument);
+        let Some(place) = self.ended.iter().position(is) else {
             return Outcome::Illegal;
         };
+        let order = &mut self.ended[place];
         let Some(fill) = report.fill else {
             return if order.state == report.state || is_overtaken(order.state, report.state) {
                 Outcome::Repeated
@@ -172,8 +173,8 @@ impl Orders {
             return Outcome::Illegal;
         }
         order.filled = Qty(order.filled.0 + fill.qty.0);
-        let order = *order;
         self.remember_fill(report);
+        let order = &self.ended[place];
         Outcome::LateFill { order }
     }
 

@@ -45,15 +45,11 @@ pub struct Schedule {
 impl Schedule {
     /// Adds a task behind those due at the same time. Latencies differ little, so the place is found from the back.
     pub(super) fn add(&mut self, due: Due) {
-        let place = self
-            .tasks
-            .iter()
-            .rposition(|known| known.at <= due.at)
-            .map_or(0, |before| before + 1);
-        if place == self.tasks.len() {
-            self.tasks.push_back(due);
-        } else {
-            self.tasks.insert(place, due);
+        let mut place = self.tasks.len();
+        self.tasks.push_back(due);
+        while place > 0 && self.tasks[place - 1].at > due.at {
+            self.tasks.swap(place - 1, place);
+            place -= 1;
         }
     }
 

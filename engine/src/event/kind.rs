@@ -14,7 +14,7 @@ macro_rules! kinds {
             pub const ALL: &'static [Kind] = &[$(Kind::$name),*];
 
             /// The kind of a number, if there is one.
-            #[inline]
+            #[inline(always)]
             pub const fn from_number(number: u16) -> Option<Kind> {
                 match number {
                     $($number => Some(Kind::$name),)*

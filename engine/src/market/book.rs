@@ -123,14 +123,19 @@ impl BookSide {
                     page.occupied &= !mask;
                     self.levels -= 1;
                     if page.occupied == 0 {
-                        self.directory.remove(place);
-                        self.free.push(slot);
+                        self.remove_page(place, slot);
                     }
                 }
             }
             Err(_) if qty.0 == 0 => {}
             Err(place) => self.insert_page(place, page_number, bit, qty),
         }
+    }
+
+    #[cold]
+    fn remove_page(&mut self, place: usize, slot: u32) {
+        self.directory.remove(place);
+        self.free.push(slot);
     }
 
     #[cold]
@@ -283,17 +288,22 @@ impl Book {
         if bids.iter().any(is_bad) || asks.iter().any(is_bad) {
             return false;
         }
-        // Most updates are of one side: the other one's best level stays.
-        if !bids.is_empty() {
-            for level in bids {
-                self.bids.set(level.price, level.qty);
-            }
+        // Most updates are behind the best level, which stays.
+        let Top { bid, ask } = self.top;
+        let mut leads = false;
+        for level in bids {
+            self.bids.set(level.price, level.qty);
+            leads |= level.price >= bid.price;
+        }
+        if leads {
             self.top.bid = self.bids.best().unwrap_or_default();
         }
-        if !asks.is_empty() {
-            for level in asks {
-                self.asks.set(level.price, level.qty);
-            }
+        leads = false;
+        for level in asks {
+            self.asks.set(level.price, level.qty);
+            leads |= level.price <= ask.price || ask.qty.0 == 0;
+        }
+        if leads {
             self.top.ask = self.asks.best().unwrap_or_default();
         }
         true

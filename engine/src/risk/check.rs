@@ -101,8 +101,18 @@ struct First<'n> {
     near: &'n mut Vec<Near>,
 }
 
+impl First<'_> {
+    /// Apart, so that a gate which lets an order pass is a comparison.
+    #[cold]
+    #[inline(never)]
+    fn deny(&mut self, gate: Gate, figures: impl FnOnce() -> (Decimal, Decimal)) {
+        let (value, limit) = figures();
+        self.denial = Some(Denial { gate, value, limit });
+    }
+}
+
 impl Gauge for First<'_> {
-    #[inline]
+    #[inline(always)]
     fn ask(
         &mut self,
         gate: Gate,
@@ -112,8 +122,7 @@ impl Gauge for First<'_> {
         figures: impl FnOnce() -> (Decimal, Decimal),
     ) -> bool {
         if !passes {
-            let (value, limit) = figures();
-            self.denial = Some(Denial { gate, value, limit });
+            self.deny(gate, figures);
         }
         passes
     }

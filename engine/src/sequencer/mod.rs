@@ -7,7 +7,7 @@ mod sink;
 
 pub use sink::{MemorySink, NullSink, Sink};
 
-use crate::desk::{Decision, Desk, DueDecision, Scratch};
+use crate::desk::{Decision, Desk, Due, Scratch};
 use crate::error::EngineError;
 use crate::event::{
     AlarmRaised, CancelDecided, Event, GateChanged, HaltChanged, IntentChanged, Kind, LimitWarned,
@@ -177,31 +177,26 @@ impl<S: Sink> Sequencer<S> {
         Ok(true)
     }
 
-    fn run_task(&mut self, at: Nanos, due: &crate::desk::Due) -> Result<(), StepError<S::Error>> {
-        let mut first = None;
-        let pending = &mut self.pending;
-        let decided =
-            self.desk
-                .decide_due(
-                    at,
-                    due,
-                    &self.market,
-                    &mut self.scratch,
-                    &mut |decision| match decision {
-                        DueDecision::Report(report) => {
-                            pending.push((due.cause, Decision::Report(report)))
-                        }
-                        DueDecision::Timer(timer) => first = Some(Event::TimerFired(timer)),
-                        DueDecision::Halt(halt) => first = Some(Event::HaltChanged(halt)),
-                        DueDecision::Day(day) => first = Some(Event::DayRolled(day)),
-                    },
-                );
-        decided.map_err(|e| self.broken(self.next, at, 0, e))?;
-        if let Some(event) = first {
-            self.emit(at, &event)?;
-        } else if self.pending.is_empty() {
-            let source = EngineError::Unscheduled("task without a frame");
-            return Err(self.broken(self.next, at, 0, source));
+    /// Apart, so that an input before which nothing is due stays small.
+    #[inline(never)]
+    fn run_task(&mut self, at: Nanos, due: &Due) -> Result<(), StepError<S::Error>> {
+        let mut reports = core::mem::take(&mut self.scratch.reports);
+        let decided = self.desk.decide_due(at, due, &self.market, &mut reports);
+        match decided.map_err(|e| self.broken(self.next, at, 0, e))? {
+            Some(event) => self.emit(at, &event)?,
+            None if reports.is_empty() => {
+                let source = EngineError::Unscheduled("task without a frame");
+                return Err(self.broken(self.next, at, 0, source));
+            }
+            None => {}
+        }
+        // All reports come before what follows from any of them.
+        for report in reports.drain(..) {
+            self.emit(at, &Event::ExecutionReport(report))?;
+        }
+        self.scratch.reports = reports;
+        if self.pending.is_empty() {
+            return Ok(());
         }
         self.drain(at)
     }
@@ -282,13 +277,17 @@ impl<S: Sink> Sequencer<S> {
 
     /// Appends a derived frame and takes it.
     fn emit(&mut self, now: Nanos, event: &Event<'_>) -> Result<(), StepError<S::Error>> {
-        let mut payload = core::mem::take(&mut self.payload);
-        payload.clear();
-        if S::READS_DERIVED {
+        let tag = Tag::derived(event.kind().number());
+        let appended = if S::READS_DERIVED {
+            let mut payload = core::mem::take(&mut self.payload);
+            payload.clear();
             event.encode(&mut payload);
-        }
-        let appended = self.append(now, Tag::derived(event.kind().number()), &payload);
-        self.payload = payload;
+            let appended = self.append(now, tag, &payload);
+            self.payload = payload;
+            appended
+        } else {
+            self.append(now, tag, &[])
+        };
         self.take(appended?, now, event)
     }
 
@@ -453,8 +452,8 @@ impl<S: Sink> Sequencer<S> {
     #[cold]
     fn record_of(&self, cause: Sequence, decision: &Decision) -> Option<Event<'static>> {
         Some(match decision {
-            Decision::Gate(strategy, changed) => {
-                return self.gate_changed(cause, *strategy, changed);
+            Decision::Gate(strategy, candidate, stopped) => {
+                return self.gate_changed(cause, *strategy, *candidate, *stopped);
             }
             Decision::Near(strategy, near) => {
                 let warned = LimitWarned {
@@ -502,10 +501,11 @@ impl<S: Sink> Sequencer<S> {
         &self,
         cause: Sequence,
         strategy: StrategyId,
-        (candidate, stopped): &(Candidate, Stopped),
+        candidate: Candidate,
+        stopped: Stopped,
     ) -> Option<Event<'static>> {
         let gate = stopped.map(|(gate, _, _)| gate);
-        if !self.desk.gate_differs(strategy, *candidate, gate) {
+        if !self.desk.gate_differs(strategy, candidate, gate) {
             return None;
         }
         let figure = |figure: Figure| figure.to_decimal();
@@ -601,7 +601,7 @@ impl<S: Sink> Sequencer<S> {
         }
         let mut restored = Self::new(sink);
         (restored.market, restored.desk) = (state.market, state.desk);
-        restored.desk.find_routes(&restored.market);
+        restored.desk.restored(&restored.market);
         (restored.next, restored.last_stamp) = (state.next, state.last_stamp);
         Ok(restored)
     }

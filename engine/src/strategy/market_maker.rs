@@ -97,7 +97,7 @@ pub struct State {
     ask: SideState,
     /// The mid at the last tick, doubled; none while the market can't be seen.
     twice_mid: Option<i64>,
-    /// Something of ours changed since the last tick.
+    /// What we hold, or something else that quotes depend on, may have changed since the last tick.
     stirred: bool,
     /// The last tick may ask for something else than the one before.
     look: bool,
@@ -237,35 +237,34 @@ impl State {
         let Some(Qty(size)) = self.qty else { return };
         let skew = self.skew(held, size);
         let drift = i128::from(twice_mid) * i128::from(self.params.requote_cbps);
+        // On the tick, or on the grid where the tick changes with the price.
+        let price_of = |side| {
+            let price = Price(self.target(side, twice_mid, skew, tick));
+            match side {
+                _ if rules.bands.is_empty() => price,
+                Side::Buy => rules.floor_price(price),
+                Side::Sell => rules.ceil_price(price),
+            }
+        };
         for side in [Side::Buy, Side::Sell] {
             let state = self.side(side);
-            if state.quote.is_some_and(|quote| quote.cancelling) {
-                continue;
-            }
-            let mut price = self.target(side, twice_mid, skew, tick);
-            if !rules.bands.is_empty() {
-                price = match side {
-                    Side::Buy => rules.floor_price(Price(price)).0,
-                    Side::Sell => rules.ceil_price(Price(price)).0,
-                };
-            }
             match state.quote {
+                Some(quote) if quote.cancelling => {}
                 Some(quote) => {
-                    if i128::from(quote.price.0.abs_diff(price)) * 2_000_000 > drift {
+                    let off = quote.price.0.abs_diff(price_of(side).0);
+                    if i128::from(off) * 2_000_000 > drift {
                         wishes.cancel(quote.order);
                     }
                 }
-                None => {
-                    let after = (i128::from(held) + i128::from(side.sign() * size)).abs();
-                    let full = i128::from(size) * i128::from(self.params.max_position);
-                    let grows = held.signum() != -side.sign();
-                    if (!grows || after <= full) && price > 0 && view.now >= state.quiet_until {
+                None if view.now >= state.quiet_until && self.has_room(side, held, size) => {
+                    let price = price_of(side);
+                    if price.0 > 0 {
                         wishes.order(Proposal {
                             instrument: id,
                             side,
                             order_type: OrderType::Limit,
                             time_in_force: TimeInForce::PostOnly,
-                            price: Price(price),
+                            price,
                             qty: Qty(size),
                             tag: 0,
                             hedges: None,
@@ -273,8 +272,17 @@ impl State {
                         });
                     }
                 }
+                None => {}
             }
         }
+    }
+
+    /// Whether another quote of a side may fill: it reduces the position, or leaves it within the largest one.
+    #[inline]
+    fn has_room(&self, side: Side, held: i64, size: i64) -> bool {
+        let after = (i128::from(held) + i128::from(side.sign() * size)).abs();
+        let full = i128::from(size) * i128::from(self.params.max_position);
+        held.signum() == -side.sign() || after <= full
     }
 }
 
@@ -326,9 +334,12 @@ impl Strategy for State {
             self.tick(now, market);
             return Ok(());
         }
-        self.stirred = true;
-        let quiet_until = now.after(self.params.retry_ms.saturating_mul(1_000_000));
+        let retry_ns = self.params.retry_ms.saturating_mul(1_000_000);
         match event {
+            // What is no tick moves no mid.
+            Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {}
+            // Our own orders change nothing that quotes depend on before they are filled; a side that has none is looked
+            // at on every tick.
             Event::OrderDecided(order) => {
                 let quote = Quote {
                     order: OrderId(sequence.0),
@@ -345,16 +356,21 @@ impl Strategy for State {
                     quote.cancelling = true;
                 }
             }
-            Event::OrderDenied(denied) => self.side_mut(denied.side).quiet_until = quiet_until,
-            Event::ExecutionReport(report) if report.state.is_final() => {
-                if let Some(side) = self.quote_of(report.order) {
+            Event::OrderDenied(denied) => {
+                self.side_mut(denied.side).quiet_until = now.after(retry_ns);
+            }
+            Event::ExecutionReport(report) => {
+                self.stirred |= report.fill.is_some();
+                if report.state.is_final()
+                    && let Some(side) = self.quote_of(report.order)
+                {
                     side.quote = None;
                     if report.state == crate::order::OrderState::Rejected {
-                        side.quiet_until = quiet_until;
+                        side.quiet_until = now.after(retry_ns);
                     }
                 }
             }
-            _ => {}
+            _ => self.stirred = true,
         }
         Ok(())
     }

@@ -79,6 +79,8 @@ macro_rules! registry {
             clippy::large_enum_variant,
             reason = "one for each strategy of a session, made once and never moved"
         )]
+        // A tag of its own is one load; one that is folded into a strategy's fields is worked out twice on every tick.
+        #[repr(u8)]
         pub enum AnyStrategy {
             $($(#[$doc])* $variant($module::State),)*
         }

@@ -151,21 +151,10 @@ pub struct OwnLimit {
 /// What a strategy wants, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    wishes: Vec<Wish>,
+    /// Whose.
+    strategy: StrategyId,
+    wishes: Vec<Decision>,
     explained: Option<Vec<GateRow>>,
-}
-
-#[derive(Clone, Debug)]
-enum Wish {
-    Order(Proposal),
-    Cancel(OrderId),
-    Timer(Nanos, u64),
-    Gate(Candidate, Stopped),
-    Near(Box<OwnLimit>),
-    Alarm(InstrumentId, Alarm, Figure),
-    Parent(Box<ParentChanged>),
-    Signal(Box<SignalRaised>),
-    Intent(Box<IntentChanged>),
 }
 
 /// Every gate that was asked for one event, and the orders that would follow.
@@ -180,17 +169,17 @@ pub struct Explanation {
 impl Wishes {
     /// An order. The risk gate has the last word.
     pub fn order(&mut self, proposal: Proposal) {
-        self.wishes.push(Wish::Order(proposal));
+        self.wishes.push(Decision::Order(self.strategy, proposal));
     }
 
     /// A cancel of one of the strategy's orders.
     pub fn cancel(&mut self, order: OrderId) {
-        self.wishes.push(Wish::Cancel(order));
+        self.wishes.push(Decision::Cancel(self.strategy, order));
     }
 
     /// A timer; `token` comes back with it.
     pub fn timer(&mut self, due: Nanos, token: u64) {
-        self.wishes.push(Wish::Timer(due, token));
+        self.wishes.push(Decision::Timer(self.strategy, due, token));
     }
 
     /// Starts to ask a candidate's gates.
@@ -201,37 +190,44 @@ impl Wishes {
 
     /// Calls somebody.
     pub fn alarm(&mut self, instrument: InstrumentId, alarm: Alarm, value: impl Into<Figure>) {
+        let value = value.into().to_decimal();
         self.wishes
-            .push(Wish::Alarm(instrument, alarm, value.into()));
+            .push(Decision::Alarm(self.strategy, instrument, alarm, value));
     }
 
     /// Notes a parent's new state on the tape. `cause` and `strategy` are filled in.
     pub fn parent(&mut self, change: ParentChanged) {
-        self.wishes.push(Wish::Parent(Box::new(change)));
+        let strategy = self.strategy;
+        let change = ParentChanged { strategy, ..change };
+        self.wishes.push(Decision::Parent(change.into()));
     }
 
     /// Notes a signal on the tape. `cause` and `strategy` are filled in.
     pub fn signal(&mut self, signal: SignalRaised) {
-        self.wishes.push(Wish::Signal(Box::new(signal)));
+        let strategy = self.strategy;
+        let signal = SignalRaised { strategy, ..signal };
+        self.wishes.push(Decision::Signal(signal.into()));
     }
 
     /// Notes an intent's new state on the tape. `cause` and `strategy` are filled in.
     pub fn intent(&mut self, change: IntentChanged) {
-        self.wishes.push(Wish::Intent(Box::new(change)));
+        let strategy = self.strategy;
+        let change = IntentChanged { strategy, ..change };
+        self.wishes.push(Decision::Intent(change.into()));
     }
 
     /// Wishes that note every gate.
     pub fn explaining() -> Self {
         Self {
-            wishes: Vec::new(),
             explained: Some(Vec::new()),
+            ..Self::default()
         }
     }
 
     /// What was noted.
     pub fn into_explanation(self) -> Explanation {
         let proposals = self.wishes.into_iter().filter_map(|wish| match wish {
-            Wish::Order(proposal) => Some(proposal),
+            Decision::Order(_, proposal) => Some(proposal),
             _ => None,
         });
         Explanation {
@@ -260,13 +256,14 @@ impl Wishes {
 
     /// Notes limits of the strategy's own that are nearly used up.
     pub(super) fn near(&mut self, near: Vec<OwnLimit>) {
-        let near = near.into_iter().map(|near| Wish::Near(Box::new(near)));
-        self.wishes.extend(near);
+        let of_ours = |near| Decision::Near(self.strategy, Box::new(near));
+        self.wishes.extend(near.into_iter().map(of_ours));
     }
 
     #[inline]
     pub(super) fn gate(&mut self, candidate: Candidate, stopped: Stopped) {
-        self.wishes.push(Wish::Gate(candidate, stopped));
+        self.wishes
+            .push(Decision::Gate(self.strategy, candidate, stopped));
     }
 
     #[inline]
@@ -274,51 +271,21 @@ impl Wishes {
         self.wishes.is_empty()
     }
 
+    /// Starts to take the wishes of a strategy.
     #[inline]
-    pub(crate) fn drain(
-        &mut self,
-        strategy: StrategyId,
-        last: &LastGates,
-    ) -> impl Iterator<Item = Decision> + '_ {
+    pub(crate) const fn begin(&mut self, strategy: StrategyId) {
+        self.strategy = strategy;
+    }
+
+    #[inline]
+    pub(crate) fn drain(&mut self, last: &LastGates) -> impl Iterator<Item = Decision> + '_ {
         // On nearly every tick a candidate is stopped where it was before, and nothing follows.
         self.wishes.retain(|wish| match wish {
-            Wish::Gate(candidate, stopped) => {
+            Decision::Gate(_, candidate, stopped) => {
                 last.differs(candidate.number, stopped.map(|(gate, _, _)| gate))
             }
             _ => true,
         });
-        self.wishes.drain(..).map(move |wish| match wish {
-            Wish::Order(proposal) => Decision::Order(strategy, proposal),
-            Wish::Cancel(order) => Decision::Cancel(strategy, order),
-            Wish::Timer(due, token) => Decision::Timer(strategy, due, token),
-            Wish::Gate(candidate, stopped) => {
-                Decision::Gate(strategy, Box::new((candidate, stopped)))
-            }
-            Wish::Near(near) => Decision::Near(strategy, near),
-            Wish::Alarm(instrument, alarm, value) => {
-                Decision::Alarm(strategy, instrument, alarm, value.to_decimal())
-            }
-            Wish::Parent(change) => Decision::Parent(
-                ParentChanged {
-                    strategy,
-                    ..*change
-                }
-                .into(),
-            ),
-            Wish::Signal(signal) => Decision::Signal(
-                SignalRaised {
-                    strategy,
-                    ..*signal
-                }
-                .into(),
-            ),
-            Wish::Intent(change) => Decision::Intent(
-                IntentChanged {
-                    strategy,
-                    ..*change
-                }
-                .into(),
-            ),
-        })
+        self.wishes.drain(..)
     }
 }

@@ -12,6 +12,7 @@
 //! Like everything on the desk it decides from `&self` and changes only in `evolve` of the reports that it made.
 mod consumed;
 mod queue;
+mod reach;
 mod stop;
 
 use super::Desk;
@@ -28,6 +29,7 @@ use crate::session::PaperVenueConfig;
 use crate::time::Nanos;
 use consumed::Consumed;
 use queue::Queue;
+use reach::Reach;
 use serde::{Deserialize, Serialize};
 use stop::Stop;
 
@@ -52,6 +54,9 @@ pub struct Paper {
     stops: Vec<Stop>,
     taken: Consumed,
     fills: u64,
+    /// By instrument, as far as orders have rested; follows from those that rest.
+    #[serde(skip)]
+    reach: Vec<Reach>,
 }
 
 impl Paper {
@@ -65,8 +70,17 @@ impl Paper {
     #[inline]
     pub(super) fn see_market(&mut self, event: &Event<'_>, market: &Market) {
         match event {
-            Event::Trade(trade) => self.see_trade(trade),
-            Event::BookDelta(update) => self.see_delta(update, market),
+            Event::Trade(trade) => {
+                if self.reach(trade.instrument).is_hit(trade) {
+                    self.see_trade(trade);
+                }
+            }
+            Event::BookDelta(update) => {
+                let reach = self.reach(update.header.instrument);
+                if !self.taken.is_empty() || reach.is_shown(update) {
+                    self.see_delta(update, market);
+                }
+            }
             Event::BookSnapshot(update) => {
                 let instrument = update.header.instrument;
                 self.taken.retain(|taken| taken.instrument != instrument);
@@ -156,6 +170,7 @@ impl Paper {
                 rest.fillable = rest.remaining.0;
             }
         }
+        self.find_reach(trade.instrument);
     }
 
     fn see_delta(&mut self, update: &BookUpdate<'_>, market: &Market) {
@@ -233,7 +248,7 @@ impl Paper {
         // A venue may acknowledge again what was unknown for a while.
         if report.state == OrderState::Acked && order.rests() && !self.resting.iter().any(rests) {
             let displayed = displayed_at(instrument, order.side, order.price);
-            self.resting.push(Resting {
+            let rest = Resting {
                 order: order.id,
                 instrument: order.instrument,
                 side: order.side,
@@ -241,7 +256,9 @@ impl Paper {
                 remaining: order.remaining(),
                 queue: Queue::join(venue, displayed),
                 fillable: 0,
-            });
+            };
+            self.reach_mut(order.instrument).add(&rest);
+            self.resting.push(rest);
         }
         let is_stop = order.order_type == OrderType::Stop;
         if is_stop && report.state == OrderState::Acked && !self.stops.iter().any(is_held) {
@@ -257,11 +274,46 @@ impl Paper {
         if let Some(place) = self.resting.iter().position(rests) {
             if order.state.is_final() {
                 self.resting.remove(place);
+                self.find_reach(order.instrument);
             } else if let Some(fill) = &report.fill {
                 let rest = &mut self.resting[place];
                 rest.remaining = order.remaining();
                 rest.fillable = (rest.fillable - fill.qty.0).max(0);
+                self.find_reach(order.instrument);
             }
+        }
+    }
+
+    #[inline]
+    fn reach(&self, instrument: InstrumentId) -> &Reach {
+        self.reach
+            .get(instrument.index())
+            .unwrap_or(&Reach::NOTHING)
+    }
+
+    /// Sums up the orders that rest in an instrument.
+    fn find_reach(&mut self, instrument: InstrumentId) {
+        let mut reach = Reach::NOTHING;
+        for rest in &self.resting {
+            if rest.instrument == instrument {
+                reach.add(rest);
+            }
+        }
+        *self.reach_mut(instrument) = reach;
+    }
+
+    fn reach_mut(&mut self, instrument: InstrumentId) -> &mut Reach {
+        let place = instrument.index();
+        if self.reach.len() <= place {
+            self.reach.resize(place + 1, Reach::NOTHING);
+        }
+        &mut self.reach[place]
+    }
+
+    /// Sums up all orders that rest, after a restoration.
+    pub(super) fn find_reaches(&mut self) {
+        for place in 0..self.resting.len() {
+            self.find_reach(self.resting[place].instrument);
         }
     }
 
@@ -281,24 +333,13 @@ impl Paper {
         displayed(instrument, side).take_while(comes).any(has_left)
     }
 
-    /// Whether a market event may fill or end an order that rests: nearly none does, so this is asked first.
+    /// Whether a market event may fill or end an order: nearly none does, so this is asked first.
     #[inline]
     pub(super) fn may_report(&self, instrument: &Instrument) -> bool {
         if self.resting.is_empty() && self.stops.is_empty() {
             return false;
         }
-        let top = instrument.top().unwrap_or_default();
-        let bid = top.side(Side::Buy).map_or(i64::MIN, |bid| bid.price.0);
-        let ask = top.side(Side::Sell).map_or(i64::MAX, |ask| ask.price.0);
-        let closed = instrument.status == TradingStatus::Closed;
-        let rests = self.resting.iter().any(|rest| {
-            let met = match rest.side {
-                Side::Buy => ask <= rest.price.0,
-                Side::Sell => bid >= rest.price.0,
-            };
-            rest.instrument == instrument.id() && (met || rest.fillable > 0 || closed)
-        });
-        rests || self.stops_may_report(instrument)
+        self.reach(instrument.id()).may_report(instrument) || self.stops_may_report(instrument)
     }
 
     /// Whether a market event can matter to a stop: it is triggered, or the market closed.
@@ -363,6 +404,51 @@ impl Desk {
             return Ok(());
         };
         let instrument = market.instrument(order.instrument)?;
+        let venue = &self.route(order.instrument)?.paper;
+        let seed = self.config().seed;
+        let drawn = |what, rate| rate > 0 && draw_per_million(seed, id, what) < rate;
+        let mut tell = |state, reason| {
+            out.push(report(cause, order, state, None, reason));
+            Ok(())
+        };
+        match order.state {
+            // The outcome is told now: half of these orders never reached the venue, the others reach it now.
+            OrderState::Unknown if drawn(Draw::Lost, 500_000) => {
+                return tell(OrderState::Rejected, Some(VenueReason::Lost));
+            }
+            OrderState::Unknown => {}
+            _ if drawn(Draw::Unknown, venue.unknown_per_million) => {
+                return tell(OrderState::Unknown, None);
+            }
+            _ => {}
+        }
+        if instrument.status != TradingStatus::Open {
+            return tell(OrderState::Rejected, Some(VenueReason::MarketNotOpen));
+        }
+        if !meets_rules(order, instrument, now) {
+            return tell(OrderState::Rejected, Some(VenueReason::Rules));
+        }
+        if drawn(Draw::Reject, venue.reject_per_million) {
+            return tell(OrderState::Rejected, Some(VenueReason::Seeded));
+        }
+        let is_post_only = order.time_in_force == TimeInForce::PostOnly;
+        if is_post_only {
+            let best = instrument
+                .top()
+                .and_then(|top| top.side(order.side.opposite()));
+            if best.is_some_and(|best| order.side.crosses(order.price, best.price)) {
+                return tell(OrderState::Expired, Some(VenueReason::WouldTake));
+            }
+        }
+        let rests = order.rests();
+        let is_stop = order.order_type == OrderType::Stop;
+        if rests || is_stop {
+            tell(OrderState::Acked, None)?;
+        }
+        // A post-only order that rests was found above to have nothing to take.
+        if rests && is_post_only || is_stop && !Stop::new(order, instrument).triggered {
+            return Ok(());
+        }
         let mut reports = Reports {
             desk: self,
             instrument,
@@ -373,55 +459,11 @@ impl Desk {
             taken: &self.paper().taken,
             out,
         };
-        let venue = self.route(order.instrument)?.paper;
-        let seed = self.config().seed;
-        let drawn = |what, rate| rate > 0 && draw_per_million(seed, id, what) < rate;
-        match order.state {
-            // The outcome is told now: half of these orders never reached the venue, the others reach it now.
-            OrderState::Unknown if drawn(Draw::Lost, 500_000) => {
-                return reports.end(OrderState::Rejected, VenueReason::Lost);
-            }
-            OrderState::Unknown => {}
-            _ if drawn(Draw::Unknown, venue.unknown_per_million) => {
-                reports.push(OrderState::Unknown, None, None);
-                return Ok(());
-            }
-            _ => {}
+        match order.order_type {
+            OrderType::Stop => return reports.fire(),
+            OrderType::Limit => reports.walk(Some(order.price))?,
+            OrderType::Market => reports.walk(None)?,
         }
-        if instrument.status != TradingStatus::Open {
-            return reports.end(OrderState::Rejected, VenueReason::MarketNotOpen);
-        }
-        if !meets_rules(order, instrument, now) {
-            return reports.end(OrderState::Rejected, VenueReason::Rules);
-        }
-        if drawn(Draw::Reject, venue.reject_per_million) {
-            return reports.end(OrderState::Rejected, VenueReason::Seeded);
-        }
-        let limit = match order.order_type {
-            OrderType::Limit => Some(order.price),
-            OrderType::Market => None,
-            OrderType::Stop => {
-                reports.push(OrderState::Acked, None, None);
-                return if Stop::new(order, instrument).triggered {
-                    reports.fire()
-                } else {
-                    Ok(())
-                };
-            }
-        };
-        let rests = order.rests();
-        if order.time_in_force == TimeInForce::PostOnly {
-            let best = instrument
-                .top()
-                .and_then(|top| top.side(order.side.opposite()));
-            if best.is_some_and(|best| order.side.crosses(order.price, best.price)) {
-                return reports.end(OrderState::Expired, VenueReason::WouldTake);
-            }
-        }
-        if rests {
-            reports.push(OrderState::Acked, None, None);
-        }
-        reports.walk(limit)?;
         if !rests && reports.left() > 0 {
             reports.end(OrderState::Expired, VenueReason::NoLiquidity)?;
         }
