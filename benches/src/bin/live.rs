@@ -450,40 +450,41 @@ fn throughput() {
     }
 }
 
-/// A week with a trade every 200 ms of its own time, and a price about every second.
+/// The bound of the journal in the soak, in MiB, and the memory that a daemon may take.
+const JOURNAL_MAX_MIB: u64 = 512;
+const MEMORY_MAX_MIB: f64 = 512.0;
+
+/// A week with a trade every 200 ms of its own time and a price about every second, within a bound.
 fn soak() {
     const SPEED: u32 = 1_000;
-    let live = "snapshot_every_s = 5\nsegment_mib = 16\n";
-    let rig = Rig::new(
-        SPEED,
-        live,
-        &format!("[modes]\nbinance = \"paper\"\n{MAKER}"),
+    let live = format!(
+        "snapshot_every_s = 5\nsegment_mib = 16\nverify = true\njournal_max_mib = {JOURNAL_MAX_MIB}\n"
     );
+    let session = format!("[modes]\nbinance = \"paper\"\n{MAKER}");
+    let rig = Rig::new(SPEED, &live, &session);
     let lasting = Duration::from_secs(7 * 86_400 / u64::from(SPEED));
-    let mut seconds = 0;
-    let from = settled(&rig);
+    let (mut seconds, mut most_mib) = (0_u64, 0_u64);
     let shown = shows(&rig, 5_000, lasting, &mut |rig| {
         seconds += 1;
+        let journal_mib = rig.metric("onetape_journal_bytes ") as u64 >> 20;
+        most_mib = most_mib.max(journal_mib);
         if seconds % 86 == 0 {
             let (peak, now, _) = rig.process();
-            println!("day {}: {now:.0} MiB, peak {peak:.0} MiB", seconds / 86);
+            let day = seconds / 86;
+            println!("day {day}: {now:.0} MiB, peak {peak:.0} MiB, journal {journal_mib} MiB");
         }
     });
-    settled(&rig);
+    let frames = settled(&rig) - 1;
+    let verified = rig.metric("onetape_verified_sequence ");
     let (peak, ..) = rig.process();
     let (_dir, journal) = rig.end();
-    let seen = on_tape(&journal, from);
-    let bytes: u64 = std::fs::read_dir(&journal)
-        .expect("the journal")
-        .filter_map(|entry| entry.ok()?.metadata().ok())
-        .map(|file| file.len())
-        .sum();
+    let mut reader = Reader::open(&journal).expect("the journal opens");
+    let first = reader.next().expect("a frame that verifies").map(|f| f.sequence);
     println!(
-        "7 days, {shown} trades sent, {} on the tape, {} prices and {} orders with them: peak {peak:.0} MiB, journal {} MiB",
-        seen.trades,
-        seen.quotes,
-        seen.orders,
-        bytes >> 20
+        "7 days, {shown} trades, {frames} frames, {verified} of them decided a second time: peak {peak:.0} MiB; \
+         journal {most_mib} MiB at the most, and in the end from frame {} on",
+        first.unwrap_or(0)
     );
-    assert_eq!(shown, seen.trades, "messages were dropped");
+    assert!(peak < MEMORY_MAX_MIB, "too much memory");
+    assert!(most_mib <= JOURNAL_MAX_MIB, "too large a journal");
 }
