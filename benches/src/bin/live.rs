@@ -479,7 +479,10 @@ fn soak() {
     let (peak, ..) = rig.process();
     let (_dir, journal) = rig.end();
     let mut reader = Reader::open(&journal).expect("the journal opens");
-    let first = reader.next().expect("a frame that verifies").map(|f| f.sequence);
+    let first = reader
+        .next()
+        .expect("a frame that verifies")
+        .map(|f| f.sequence);
     println!(
         "7 days, {shown} trades, {frames} frames, {verified} of them decided a second time: peak {peak:.0} MiB; \
          journal {most_mib} MiB at the most, and in the end from frame {} on",
