@@ -70,10 +70,8 @@ impl Paper {
     #[inline]
     pub(super) fn see_market(&mut self, event: &Event<'_>, market: &Market) {
         match event {
-            Event::Trade(trade) => {
-                if self.reach(trade.instrument).is_hit(trade) {
-                    self.see_trade(trade);
-                }
+            Event::Trade(trade) if self.reach(trade.instrument).is_hit(trade) => {
+                self.see_trade(trade);
             }
             Event::BookDelta(update) => {
                 let reach = self.reach(update.header.instrument);
