@@ -285,15 +285,9 @@ impl<'a> Subject<'a> {
             }
         }
         // What rests would outlive us with nobody to look after it, exits included.
-        let stopping = self.desk.risk().halts.contains(&HaltReason::Stopping);
-        let looked_after = !(stopping && order.can_rest());
-        if !gauge.ask(
-            Gate::Halted,
-            None,
-            AtLeast,
-            looked_after,
-            holds(looked_after),
-        ) {
+        if order.can_rest() && self.desk.risk().halts.contains(&HaltReason::Stopping) {
+            let figures = || (Decimal::ONE, Decimal::ZERO);
+            gauge.ask(Gate::Halted, None, AtMost, false, figures);
             return None;
         }
         let open = self.instrument.status == TradingStatus::Open;
