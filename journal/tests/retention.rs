@@ -123,7 +123,9 @@ fn what_is_removed_is_remembered_and_what_is_left_works() {
     let kept = keep_within(dir, 0, 600);
     let first = kept.first_sequence;
     assert!(first <= 600 && first > 500, "{kept:?}");
-    assert_eq!(kept.bytes, retention::bytes(dir).unwrap());
+    // The writer may make a segment ready meanwhile.
+    let now = retention::bytes(dir).unwrap();
+    assert!(now.abs_diff(kept.bytes) <= SMALL.segment_bytes, "{now}");
     assert_eq!(keep_within(dir, 0, 600).removed, 0);
 
     let reader = Reader::open(dir).unwrap();

@@ -160,9 +160,11 @@ impl Rig {
             .expect("a port");
         let address = listener.local_addr().expect("an address");
         runtime.spawn(async move { axum::serve(listener, app).await });
+        // A minute of the wall's, however fast the venue's own time goes.
+        let silence_ms = 60_000 * speed;
         let config = format!(
             "{strategy}\n[live]\nhttp = \"127.0.0.1:0\"\n{live}\n\
-             [venues.binance]\nsymbols = [\"BTCUSDT\"]\ninventory = true\nread_per_s = 2000\nwrite_per_s = 100000\n\
+             [venues.binance]\nsymbols = [\"BTCUSDT\"]\ninventory = true\nread_per_s = 2000\nwrite_per_s = 100000\nsilence_ms = {silence_ms}\n\
              [venues.binance.addresses]\nrest = \"http://{address}\"\nstream = \"ws://{address}\"\nws_api = \"ws://{address}\"\n"
         );
         std::fs::write(dir.path().join("run.toml"), config).expect("a file");
@@ -488,6 +490,7 @@ fn soak() {
          journal {most_mib} MiB at the most, and in the end from frame {} on",
         first.unwrap_or(0)
     );
+    assert!(frames > shown, "messages were dropped");
     assert!(peak < MEMORY_MAX_MIB, "too much memory");
     assert!(most_mib <= JOURNAL_MAX_MIB, "too large a journal");
 }
