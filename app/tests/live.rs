@@ -372,20 +372,20 @@ fn a_daemon_that_is_killed_at_any_moment_with_a_lying_venue_ends_with_the_venues
     rig.configure(&market_makers());
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for kill in 1..=kills {
-        let mut daemon = rig.daemon();
-        if kill % 5 == 0 {
-            // Asked to end as soon as it can trade, which is when its first orders go out.
-            rig.until_reconciled();
-            assert_eq!(daemon.terminate(), Some(0));
-            let truth = rig.truth_now();
-            assert_eq!(truth["open_orders"], 0, "{truth}");
-            continue;
-        }
+        let daemon = rig.daemon();
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         std::thread::sleep(Duration::from_millis(300 + random % 3_000));
         drop(daemon);
+        if kill % 5 == 0 {
+            // One more, asked to end as soon as it can trade, which is when its first orders go out.
+            let mut daemon = rig.daemon();
+            rig.until_reconciled();
+            assert_eq!(daemon.terminate(), Some(0));
+            let truth = rig.truth_now();
+            assert_eq!(truth["open_orders"], 0, "{truth}");
+        }
     }
     let mut daemon = rig.daemon();
     rig.until_reconciled();

@@ -12,8 +12,8 @@ use crate::layout::{
     CARRIED_HEADER, FORMAT_VERSION, PAYLOAD_MAX, put, read_u32, read_u64, read_u128,
 };
 use crate::tag::{Frame, Tag};
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 /// A frame of a removed segment that what is left refers to.
@@ -202,18 +202,7 @@ pub(crate) fn write(
     put(&mut header, BEGINNING_AT_CRC, &crc.to_le_bytes());
 
     let path = dir.join(directory::BEGINNING);
-    let tmp = path.with_extension("tmp");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&tmp)
-        .at("create", &tmp)?;
-    file.write_all(&header).at("write", &tmp)?;
-    file.write_all(&body).at("write", &tmp)?;
-    file.sync_all().at("sync", &tmp)?;
-    std::fs::rename(&tmp, &path).at("rename", &tmp)?;
-    directory::sync(dir)
+    directory::write_whole(dir, &path, &[&header, &body])
 }
 
 /// Removes the files of segments before the beginning, oldest first.

@@ -4,6 +4,7 @@ use crate::beginning;
 use crate::error::{Context, Error};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the lock file.
@@ -111,6 +112,26 @@ pub(crate) fn remove_unfinished(dir: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Writes a file of these parts whole or not at all, in place of one that is there; on disk when it returns.
+pub(crate) fn write_whole(dir: &Path, path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
+    let mut tmp = path.as_os_str().to_owned();
+    tmp.push(".tmp");
+    let tmp = PathBuf::from(tmp);
+    let written = (|| {
+        let mut file = File::create(&tmp).at("create", &tmp)?;
+        for part in parts {
+            file.write_all(part).at("write", &tmp)?;
+        }
+        file.sync_all().at("sync", &tmp)?;
+        std::fs::rename(&tmp, path).at("rename", &tmp)?;
+        sync(dir)
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&tmp);
+    }
+    written
 }
 
 /// Makes created, renamed and removed names durable.

@@ -12,8 +12,7 @@ use crate::layout::{
 };
 use crate::reader::{base_sequence, open_segment};
 use crate::segment;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The id that the journal's headers say: a mapped segment's where there is one, for an archive must be unpacked.
@@ -94,24 +93,8 @@ pub fn write(dir: &Path, sequence: u64, body: &[u8]) -> Result<PathBuf, Error> {
     put(&mut header, SNAPSHOT_AT_CRC, &crc.to_le_bytes());
 
     let path = directory::snapshot(dir, sequence);
-    let tmp = path.with_extension("snap.tmp");
-    let written = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&tmp)
-            .at("create", &tmp)?;
-        file.write_all(&header).at("write", &tmp)?;
-        file.write_all(body).at("write", &tmp)?;
-        file.sync_all().at("sync", &tmp)?;
-        std::fs::rename(&tmp, &path).at("rename", &tmp)?;
-        directory::sync(dir)
-    })();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&tmp);
-    }
-    written.map(|()| path)
+    directory::write_whole(dir, &path, &[&header, body])?;
+    Ok(path)
 }
 
 /// The sequences of all snapshots, ascending.

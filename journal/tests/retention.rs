@@ -175,6 +175,13 @@ fn what_is_removed_is_remembered_and_what_is_left_works() {
     append(&mut writer, 1);
     writer.close().unwrap();
     assert_eq!(sequences(&read_all(dir).0), (first, 1_101));
+
+    // With no writer that makes segments ready, what it says is what is there, to the byte.
+    for max_bytes in [u64::MAX, 0] {
+        let kept = keep_within(dir, max_bytes, 1_000);
+        assert_eq!(kept.removed > 0, max_bytes == 0, "{kept:?}");
+        assert_eq!(kept.bytes, retention::bytes(dir).unwrap());
+    }
 }
 
 #[test]
