@@ -27,7 +27,7 @@ pub struct DaemonConfig {
     pub durability: DurabilityMode,
     /// What the core does while there is nothing to do.
     pub wait: Wait,
-    /// The processor, from 0, that the core's thread stays on.
+    /// The processor, from 0, that the core has to itself; the daemon's other threads stay on the others.
     pub pin_core_to_cpu: Option<usize>,
     /// A snapshot is written this often, in seconds; 0 for none.
     pub snapshot_every_s: u64,

@@ -1,5 +1,6 @@
 //! The core's thread: takes inputs from the queue, and nothing else.
 use crate::inputs::{Input, QUEUE_MAX};
+use crate::processor::{self, PinError};
 use crossbeam_channel::{Receiver, TryRecvError};
 use onetape_backtest::JournalSink;
 use onetape_engine::event::{Event, Heartbeat, OperatorAction, OperatorCommand};
@@ -62,15 +63,8 @@ pub struct CoreOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
     /// The thread can't be kept on its processor.
-    #[error(
-        "pin_core_to_cpu = {cpu} in [live]: {source}; 'nproc' says how many there are, counted from 0"
-    )]
-    Pin {
-        /// Which.
-        cpu: usize,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// A step could not be taken, or the journal can't be written.
     #[error(transparent)]
     Step(#[from] StepError<onetape_journal::Error>),
@@ -89,7 +83,7 @@ pub fn run(
 ) -> Result<Sequencer<JournalSink>, CoreError> {
     let CoreOptions { clock, wait, .. } = *options;
     if let Some(cpu) = options.pin_to_cpu {
-        pin(cpu)?;
+        processor::pin(cpu)?;
     }
     let mut payload = Vec::new();
     let mut last_turn = Instant::now();
@@ -153,15 +147,4 @@ pub fn run(
     status.ended.store(true, Ordering::Release);
     ended?;
     Ok(sequencer)
-}
-
-/// Keeps this thread on one processor.
-fn pin(cpu: usize) -> Result<(), CoreError> {
-    let failed = |source| CoreError::Pin { cpu, source };
-    if cpu >= rustix::thread::CpuSet::MAX_CPU {
-        return Err(failed(std::io::ErrorKind::InvalidInput.into()));
-    }
-    let mut only = rustix::thread::CpuSet::new();
-    only.set(cpu);
-    rustix::thread::sched_setaffinity(None, &only).map_err(|errno| failed(errno.into()))
 }

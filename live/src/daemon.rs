@@ -1,7 +1,7 @@
 //! The daemon: what `onetape run` and `onetape record` are.
 mod checks;
+mod gateways;
 mod listing;
-mod order_paths;
 mod running;
 mod tape;
 mod threads;
@@ -10,6 +10,7 @@ use crate::core::CoreError;
 use crate::env_file::EnvError;
 use crate::http_client::HttpClient;
 use crate::lease::LeaseError;
+use crate::processor;
 use crate::venues::Venue;
 use checks::{check, check_keys, leases, listen, open_venues};
 pub(crate) use listing::read_listing;
@@ -115,14 +116,18 @@ pub struct Ended {
 /// [`DaemonError`].
 pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, DaemonError> {
     let environment = check(options)?;
+    // Before there is any other thread: each is where the one is that starts it.
+    if let Some(cpu) = options.live.live.pin_core_to_cpu {
+        processor::leave_to_core(cpu).map_err(CoreError::from)?;
+    }
     let venues = open_venues(options, &environment)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_name("gateways")
+        .thread_name("services")
         .enable_all()
         .build()
         .map_err(|source| DaemonError::System {
-            what: "could not start the gateways' threads".to_owned(),
+            what: "could not start the services' thread".to_owned(),
             source,
         })?;
     // Before a daemon that is at work is asked to hand over: it must not end for one that can't begin.

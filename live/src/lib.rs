@@ -24,6 +24,8 @@ pub mod latency;
 pub mod lease;
 pub mod order_path;
 mod probe;
+mod processor;
+mod rehearsal;
 mod relist;
 pub mod replica;
 mod sources;

@@ -9,8 +9,9 @@ use crate::budget::Budget;
 use crate::client_id::ClientIdScheme;
 use crate::inputs::Inputs;
 use crate::latency::Latency;
+use crate::rehearsal::Rehearsal;
 use crate::tracker::{Booked, Terms, Tracker};
-use crate::transport::{Found, Transport};
+use crate::transport::{Found, Kept, Transport};
 use onetape_engine::event::{
     AccountLost, AccountReport, CashHeld, Event, ExecutionReport, Holding, InstrumentDefined, Kind,
     OrderDecided,
@@ -94,6 +95,7 @@ pub struct OrderPath {
     cancelling: BTreeMap<OrderId, Instant>,
     fills_since: Nanos,
     next_keep_alive: Option<Instant>,
+    rehearsal: Rehearsal,
 }
 
 /// How far the reconciliation is.
@@ -166,6 +168,7 @@ impl OrderPath {
             cancelling: BTreeMap::new(),
             fills_since: Nanos(0),
             next_keep_alive: Some(Instant::now()),
+            rehearsal: Rehearsal::default(),
             reader: {
                 reader.seek(start.first_own)?;
                 reader
@@ -241,7 +244,8 @@ impl OrderPath {
         let mut tasks: JoinSet<Done> = JoinSet::new();
         self.tracker.look_up_everything(Instant::now());
         loop {
-            let mut idle = true;
+            // First, for an order that waits: everything below can wait for it.
+            let mut idle = !self.read_journal(&mut tasks)?;
             while let Ok(fact) = self.facts.try_recv() {
                 idle = false;
                 self.fact(fact);
@@ -252,7 +256,6 @@ impl OrderPath {
                     self.done(done, &mut tasks);
                 }
             }
-            idle &= !self.read_journal(&mut tasks)?;
             self.look_up(&mut tasks);
             self.cancel_due(&mut tasks);
             self.reconcile(&mut tasks);
@@ -267,11 +270,12 @@ impl OrderPath {
                 return Ok(());
             }
             if self.options.eager || !idle {
+                tokio::task::yield_now().await;
                 if idle {
-                    // Whoever has something to bring may need this processor.
+                    self.rehearsal.play(&mut *self.transport, self.inputs.now());
+                    // Whoever has something to bring may need this processor; last, so that what it brought comes next.
                     std::thread::yield_now();
                 }
-                tokio::task::yield_now().await;
             } else {
                 // Durability is nobody's event, so it is looked at every millisecond.
                 let rest = Duration::from_millis(if self.options.only_durable { 1 } else { 20 });
@@ -396,6 +400,9 @@ impl OrderPath {
             return;
         }
         self.status.latency.record(self.inputs.wall_since(at));
+        if self.options.eager {
+            self.rehearsal.sent(Kept::new(&new, None), now);
+        }
         self.tracker.sent(id, now);
         self.status.sent.fetch_add(1, Ordering::Relaxed);
         tasks.spawn_local(async move { Done::Placed(id, sending.answer.await) });

@@ -26,6 +26,7 @@ use onetape_venues::binance::Signer;
 use onetape_venues::exchange::binance::{Keys, router};
 use onetape_venues::exchange::{Cash, Exchange, ExchangeClock, FaultPlan, wall_now};
 use rust_decimal::Decimal;
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -327,14 +328,24 @@ const CROSS: &str = "[[strategy]]\nname = \"ema_cross\"\nid = \"cross\"\n[strate
                      instrument = \"binance:BTCUSDT\"\nfast = 2\nslow = 4\nqty = \"0.001\"\n";
 
 fn latency() {
-    for (wait, strategy, name) in [
-        ("spin", CROSS, "market order on a tick"),
-        ("yield", CROSS, "market order on a tick"),
-        ("park", CROSS, "market order on a tick"),
-        ("park", MAKER, "cancel and replace"),
+    let everywhere = sched_getaffinity(None).expect("this thread runs somewhere");
+    for (wait, core, strategy, name) in [
+        ("spin", Some(0), CROSS, "market order on a tick"),
+        ("spin", None, CROSS, "market order on a tick"),
+        ("yield", None, CROSS, "market order on a tick"),
+        ("park", None, CROSS, "market order on a tick"),
+        ("park", None, MAKER, "cancel and replace"),
     ] {
         let session = format!("[modes]\nbinance = \"demo\"\n{strategy}");
-        let rig = Rig::new(1, &format!("wait = \"{wait}\""), &session);
+        let mut live = format!("wait = \"{wait}\"");
+        // A venue is elsewhere: where the core has a processor to itself, this one's is another.
+        let mut elsewhere = everywhere;
+        if let Some(cpu) = core {
+            elsewhere.unset(cpu);
+            live += &format!("\npin_core_to_cpu = {cpu}");
+        }
+        sched_setaffinity(None, &elsewhere).expect("there is another processor");
+        let rig = Rig::new(1, &live, &session);
         *rig.seen.lock().expect("no holder panics") = Seen::default();
         for tick in 0..4_000_i64 {
             // Up and down in steps that cross the averages.
@@ -345,7 +356,10 @@ fn latency() {
         let quantile = |q: &str| us(&format!("{{venue=\"binance\",quantile=\"{q}\"}}"));
         let count = us("_count{venue=\"binance\"}") / 1e6;
         println!(
-            "wait = {wait}, {name}: {count} requests; in the daemon p50 {:.1} us, p99 {:.1} us, p99.9 {:.1} us",
+            "wait = {wait}{}, {name}: {count} requests; in the daemon p50 {:.1} us, p99 {:.1} us, p99.9 {:.1} us",
+            core.map_or(String::new(), |cpu| format!(
+                ", the core alone on processor {cpu}"
+            )),
             quantile("0.5"),
             quantile("0.99"),
             quantile("0.999")
@@ -363,6 +377,7 @@ fn latency() {
         drop(seen);
         rig.end();
     }
+    sched_setaffinity(None, &everywhere).expect("it ran there before");
 }
 
 /// Shows so many trades a second for so long, with a new price about every millisecond; how many trades.

@@ -48,7 +48,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`EngineError`] when a number does not fit.
-    #[inline]
+    #[inline(always)]
     pub fn decide(
         &self,
         sequence: Sequence,
@@ -74,6 +74,7 @@ impl Desk {
         Ok(())
     }
 
+    #[inline(never)]
     fn decide_rare(
         &self,
         sequence: Sequence,

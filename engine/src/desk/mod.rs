@@ -94,7 +94,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`EngineError`] when the frame can't follow those before it.
-    #[inline]
+    #[inline(always)]
     pub fn evolve(
         &mut self,
         sequence: Sequence,
@@ -141,6 +141,7 @@ impl Desk {
         Ok(())
     }
 
+    #[inline(never)]
     fn evolve_rare(
         &mut self,
         sequence: Sequence,
@@ -412,6 +413,7 @@ impl Desk {
     /// Finds again what follows from the rest of the state, after a restoration.
     pub(crate) fn restored(&mut self, market: &Market) {
         self.paper.find_reaches();
+        self.schedule.find_first();
         if let Some(config) = &self.config {
             let of = |instrument: &Instrument| config.route(&instrument.definition.venue);
             self.routes = market.instruments().iter().map(of).collect();

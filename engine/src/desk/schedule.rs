@@ -37,12 +37,31 @@ pub struct Due {
 }
 
 /// All tasks that are not done yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     tasks: VecDeque<Due>,
+    /// When the first task is due: asked before every input, and nearly always later.
+    #[serde(skip)]
+    first_at: Nanos,
 }
 
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            tasks: VecDeque::new(),
+            first_at: NEVER,
+        }
+    }
+}
+
+const NEVER: Nanos = Nanos(u64::MAX);
+
 impl Schedule {
+    /// Finds the first task's time, after a change and after a restoration.
+    pub(super) fn find_first(&mut self) {
+        self.first_at = self.tasks.front().map_or(NEVER, |due| due.at);
+    }
+
     /// Adds a task behind those due at the same time. Latencies differ little, so the place is found from the back.
     pub(super) fn add(&mut self, due: Due) {
         let mut place = self.tasks.len();
@@ -51,6 +70,7 @@ impl Schedule {
             self.tasks.swap(place - 1, place);
             place -= 1;
         }
+        self.find_first();
     }
 
     /// Takes a task out; false when there is no such one.
@@ -58,6 +78,7 @@ impl Schedule {
         // A task is done when it is first in line.
         if self.tasks.front().is_some_and(|first| first.task == task) {
             self.tasks.pop_front();
+            self.find_first();
             return true;
         }
         let place = self.tasks.iter().position(|known| known.task == task);
@@ -82,9 +103,18 @@ impl Schedule {
     }
 
     /// The task that is due first.
-    #[inline]
     pub fn next(&self) -> Option<&Due> {
         self.tasks.front()
+    }
+
+    /// The first task, if it is due at or before `now`.
+    #[inline]
+    pub(crate) fn due_by(&self, now: Nanos) -> Option<&Due> {
+        if self.first_at <= now {
+            self.tasks.front()
+        } else {
+            None
+        }
     }
 }
 

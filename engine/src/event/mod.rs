@@ -180,7 +180,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// [`DecodeError`] when the kind is unknown or the payload is not of its form.
-    #[inline]
+    #[inline(always)]
     pub fn decode(kind_number: u16, payload: &'a [u8]) -> Result<Event<'a>, DecodeError> {
         let kind = Kind::from_number(kind_number)
             .ok_or_else(|| DecodeError::UnknownKind { kind: kind_number })?;

@@ -30,7 +30,7 @@ impl Market {
     ///
     /// # Errors
     /// [`EngineError`] when the frame can't follow those before it.
-    #[inline]
+    #[inline(always)]
     pub fn evolve(
         &mut self,
         sequence: Sequence,

@@ -158,7 +158,7 @@ impl<S: Sink> Sequencer<S> {
     /// [`StepError`].
     #[inline]
     pub fn fire_next_due(&mut self, now: Nanos) -> Result<bool, StepError<S::Error>> {
-        let task = self.desk.schedule().next().filter(|due| due.at <= now);
+        let task = self.desk.schedule().due_by(now);
         let bar = self.market.next_bar().filter(|(at, _)| *at <= now);
         match (bar, task) {
             (None, None) => return Ok(false),
@@ -288,11 +288,22 @@ impl<S: Sink> Sequencer<S> {
         } else {
             self.append(now, tag, &[])
         };
-        self.take(appended?, now, event)
+        self.take_derived(appended?, now, event)
+    }
+
+    /// Apart, so that the copy of it in the way of an input is one piece with nothing else in it.
+    #[inline(never)]
+    fn take_derived(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+    ) -> Result<(), StepError<S::Error>> {
+        self.take(sequence, now, event)
     }
 
     /// Folds a frame that was appended and gathers what follows from it.
-    #[inline]
+    #[inline(always)]
     fn take(
         &mut self,
         sequence: Sequence,

@@ -170,9 +170,8 @@ impl State {
             Source::Quotes => instrument.quote(),
         });
         let twice_mid = live.and_then(|top| top.twice_mid());
-        let again = [&self.bid, &self.ask]
-            .into_iter()
-            .any(|side| side.quote.is_none() && now >= side.quiet_until);
+        let lacks = |side: &SideState| side.quote.is_none() && now >= side.quiet_until;
+        let again = lacks(&self.bid) || lacks(&self.ask);
         self.look = self.stirred || again || twice_mid != self.twice_mid;
         self.stirred = false;
         self.twice_mid = twice_mid;

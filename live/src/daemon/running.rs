@@ -1,7 +1,7 @@
 //! A daemon at work: its threads and connections, and the order in which they end.
 use super::checks::{TELEGRAM_TOKEN, not_listening};
-use super::listing::{Gateways, Markets};
-use super::order_paths::{MakeTransport, OrderPathThread, order_path_options};
+use super::gateways::{Gateways, MakeTransport, OrderPathParts, order_path_options};
+use super::listing::{self, Markets};
 use super::tape::{intent_keys, session};
 use super::threads::{Thread, join, spawn};
 use super::{DaemonError, Ended, LOOK_EVERY, RunOptions, http_client};
@@ -50,7 +50,7 @@ pub(super) struct Opened {
     pub(super) runtime: tokio::runtime::Runtime,
     pub(super) listener: TcpListener,
     pub(super) venues: Vec<Venue>,
-    pub(super) gateways: Gateways,
+    pub(super) gateways: listing::Gateways,
     pub(super) markets: Markets,
 }
 
@@ -148,7 +148,8 @@ impl Running {
             .filter_map(|instrument| instrument.rules_at(now).cloned())
             .collect();
         let mut paths: BTreeMap<String, Arc<OrderPathStatus>> = BTreeMap::new();
-        let (mut feeds, mut pollers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut feeds, mut order_paths) = (Vec::new(), Vec::new());
+        let (mut pollers, mut probes) = (Vec::new(), Vec::new());
         let drifts = Drifts::default();
         let (chain, mut chains) = (ChainBalances::default(), Vec::new());
         let mut relisted = Vec::new();
@@ -159,13 +160,6 @@ impl Running {
                 let (facts, told) = mpsc::unbounded_channel();
                 let status = Arc::new(OrderPathStatus::default());
                 paths.insert(venue.name().to_owned(), status.clone());
-                let path = OrderPathThread {
-                    journal: options.journal.clone(),
-                    inputs: inputs.clone(),
-                    stop: stop.clone(),
-                    options: order_path_options(options),
-                    allowance: venue.allowance(),
-                };
                 let transport: MakeTransport = match gateways.remove(venue.name()) {
                     Some(gateway) => {
                         let transport = gateway.trade(facts.clone(), inputs.clone());
@@ -177,7 +171,13 @@ impl Running {
                         Box::new(|budget| Box::new(HttpTransport::new(wire, http, budget, inputs)))
                     }
                 };
-                threads.push(path.spawn(venue.name(), transport, told, status, &before)?);
+                order_paths.push(OrderPathParts {
+                    venue: venue.name().to_owned(),
+                    transport,
+                    allowance: venue.allowance(),
+                    facts: told,
+                    status,
+                });
                 account = Some(facts);
                 if let Some(wallet) = venue.chain_wallet() {
                     chains.push(ChainWatch {
@@ -331,9 +331,16 @@ impl Running {
                 tracing::error!(%error, "http ended");
             }
         });
-        for gateway in feeds {
-            runtime.spawn(gateway.run());
-        }
+        let first_own = before.first_own;
+        let gateways = Gateways {
+            feeds,
+            order_paths,
+            journal: options.journal.clone(),
+            inputs: inputs.clone(),
+            options: order_path_options(options),
+            before,
+        };
+        threads.push(gateways.spawn(stop.clone())?);
         for poller in pollers {
             runtime.spawn(poller.run());
         }
@@ -356,7 +363,7 @@ impl Running {
         }
         said(&format!("http://{address} (healthz, readyz, metrics)"));
         said("ready");
-        caller.say("begin", format!("started at frame {}", before.first_own));
+        caller.say("begin", format!("started at frame {first_own}"));
         Ok(Self {
             runtime,
             core,

@@ -52,8 +52,7 @@ impl Listings for Markets {
         }];
         if let Some(signer) = &self.signer {
             let signed = signer.signed(
-                &form
-                    .with("recvWindow", self.recv_window_ms)
+                form.with("recvWindow", self.recv_window_ms)
                     .with("timestamp", to_ms(now)),
             );
             let target = format!("/api/v3/account/commission?{signed}");

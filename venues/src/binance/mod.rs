@@ -46,7 +46,7 @@ pub use {
     listing::Markets,
     orders::{Orders, OrdersConfig},
     pairs::{Pair, Pairs},
-    sign::{API_KEY_HEADER, Form, Signer, Value, percent_encoded},
+    sign::{API_KEY_HEADER, Form, Signer, Value},
     user::{UserConfig, UserFeed},
 };
 

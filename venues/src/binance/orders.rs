@@ -70,7 +70,7 @@ impl Orders {
         let form = form
             .with("recvWindow", self.config.recv_window_ms)
             .with("timestamp", to_ms(now));
-        let signed = self.signer.signed(&form);
+        let signed = self.signer.signed(form);
         let mut headers = vec![(API_KEY_HEADER, self.signer.api_key().to_owned())];
         let (target, body) = if method == Method::Post {
             headers.push((FORM.0, FORM.1.to_owned()));

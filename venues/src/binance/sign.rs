@@ -3,7 +3,7 @@
 //! REST: the signature covers query and body exactly as sent, so what needs percent-encoding is encoded before signing.
 //! WS-API: it covers the parameters sorted by name as `name=value&...` in raw UTF-8, the api key included.
 use super::error::malformed;
-use crate::gateway::WireError;
+use crate::gateway::{WireError, hex};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use aws_lc_rs::{hmac, signature::KeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -81,9 +81,9 @@ impl Signer {
     }
 
     /// A query or form with its signature; what is signed is what is sent.
-    pub fn signed(&self, form: &Form) -> String {
-        let signature = percent_encoded(&self.sign(form.text()));
-        format!("{}&signature={signature}", form.text())
+    pub fn signed(&self, form: Form) -> String {
+        let signature = self.sign(form.text());
+        form.with("signature", signature).0
     }
 
     /// The JSON of a WS-API call's parameters, with api key and signature.
@@ -143,10 +143,13 @@ impl Form {
     /// Adds a pair.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
-        let separator = if self.0.is_empty() { "" } else { "&" };
-        let value = percent_encoded(&value.to_string());
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
+        self.0.push_str(name);
+        self.0.push('=');
         // Writing to a string does not fail.
-        let _ = write!(self.0, "{separator}{name}={value}");
+        let _ = write!(Encoded(&mut self.0), "{value}");
         self
     }
 
@@ -156,24 +159,21 @@ impl Form {
     }
 }
 
-/// All but the unreserved characters of RFC 3986 as `%XX` of their UTF-8.
-pub fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(encoded, "%{byte:02X}");
+/// Appends all but the unreserved characters of RFC 3986 as `%XX` of their UTF-8.
+struct Encoded<'a>(&'a mut String);
+
+impl fmt::Write for Encoded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    self.0.push(char::from(byte));
+                }
+                _ => write!(self.0, "%{byte:02X}")?,
             }
         }
+        Ok(())
     }
-    encoded
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -202,10 +202,10 @@ mod tests {
                 .with("recvWindow", 5000)
                 .with("timestamp", 1_499_827_319_559u64)
         };
-        assert!(published().signed(&order("LTCBTC")).ends_with(
+        assert!(published().signed(order("LTCBTC")).ends_with(
             "&signature=c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
         ));
-        let wide = published().signed(&order("１２３４５６"));
+        let wide = published().signed(order("１２３４５６"));
         assert!(wide.starts_with("symbol=%EF%BC%91%EF%BC%92%EF%BC%93%EF%BC%94%EF%BC%95%EF%BC%96&"));
         assert!(
             wide.ends_with("e1353ec6b14d888f1164ae9af8228a3dbd508bc82eb867db8ab6046442f33ef3"),

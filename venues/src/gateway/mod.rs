@@ -8,6 +8,8 @@ mod error;
 mod feed;
 #[cfg(feature = "live")]
 pub(crate) mod fields;
+#[cfg(feature = "live")]
+mod hex;
 mod http;
 mod instruments;
 mod listing;
@@ -19,6 +21,8 @@ mod poll;
 pub use account::{AccountFact, Balance, FillFact, Holding, OrderFact, OrderKey};
 pub use error::{WireError, shortened};
 pub use feed::{Feed, Handshake};
+#[cfg(feature = "live")]
+pub(crate) use hex::hex;
 pub use http::{Bucket, Method, Request, Response};
 pub use instruments::{Instruments, Listed};
 pub use listing::{Listing, Listings};

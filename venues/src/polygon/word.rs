@@ -1,4 +1,5 @@
 //! What contracts are made of: 256-bit words, addresses, hashes, and their hex.
+use crate::gateway;
 use sha3::{Digest, Keccak256};
 use std::fmt;
 
@@ -16,16 +17,7 @@ pub fn keccak(parts: &[&[u8]]) -> Hash {
 
 /// Lower-case hex with `0x`.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    let mut text = String::with_capacity(2 + 2 * bytes.len());
-    text.push_str("0x");
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
-    }
-    text
+    format!("0x{}", gateway::hex(bytes))
 }
 
 /// The bytes of hex with `0x`, upper or lower case; `None` where it is none.

@@ -2,6 +2,7 @@
 //!
 //! The documents disagree on whether a query is hashed encoded or not, so every value that this module's callers send is
 //! free of characters that would need it; brackets of arrays (`states[]=wait`) stay as they are in both readings.
+use crate::gateway::hex;
 use aws_lc_rs::{digest, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use onetape_engine::time::Nanos;
@@ -63,7 +64,7 @@ impl fmt::Debug for Signer {
 /// SHA-512 of a query in hex.
 pub(super) fn query_hash(query: &str) -> String {
     let hash = digest::digest(&digest::SHA512, query.as_bytes());
-    hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    hex(hash.as_ref())
 }
 
 /// Nonces in the form of UUIDs, from a seed of the operating system's generator: one a run and interface.

@@ -7,6 +7,7 @@ mod socket;
 mod wire;
 
 use super::{Exchange, with_clock, with_faults};
+use crate::gateway::hex;
 use aws_lc_rs::{digest, hmac};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -115,7 +116,7 @@ impl Face {
             return Err(Refusal(401, "invalid_access_key"));
         }
         let hash = digest::digest(&digest::SHA512, query.as_bytes());
-        let hash: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        let hash = hex(hash.as_ref());
         let is_hashed = claims.query_hash.as_deref() == Some(hash.as_str())
             && claims.query_hash_alg.as_deref() == Some("SHA512");
         let has_nothing_to_hash = query.is_empty() && claims.query_hash.is_none();
