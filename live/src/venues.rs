@@ -1,26 +1,29 @@
 //! The venues by name: their addresses, keys, listings, feeds and order interfaces. The one place that knows them all.
 use crate::budget::Allowance;
-use crate::config::VenueConfig;
+use crate::config::{RateSource, VenueConfig};
 use crate::daemon::DaemonError;
 use crate::env_file::Environment;
 use crate::http_client::HttpClient;
-use onetape_engine::event::{InstrumentDefined, TradingRules};
+use onetape_engine::event::{InstrumentDefined, InstrumentType, TradingRules};
+use onetape_engine::id::InstrumentId;
+use onetape_engine::number::Decimals;
 use onetape_engine::session::VenueMode;
 use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
     Bucket, Feed, Instruments, Listings, OrderWire, Poll, Request, WireError,
 };
 use onetape_venues::polygon::Address;
-use onetape_venues::{binance, eodhd, ib, kalshi, polymarket, upbit, weather};
+use onetape_venues::{binance, eodhd, fx, ib, kalshi, polymarket, upbit, weather};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 /// The venues that a configuration may name.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "binance",
     "eodhd",
+    "fx",
     "ib",
     "kalshi",
     "nws",
@@ -31,6 +34,10 @@ pub const NAMES: [&str; 7] = [
 /// How long a signed Binance request is good, in ms.
 const RECV_WINDOW_MS: u64 = 5_000;
 const MS: u64 = 1_000_000;
+/// What EODHD's token is called.
+const EODHD_TOKEN: [&str; 2] = ["EODHD_API_TOKEN", "EODHD_API_KEY"];
+/// Rates are told with up to six, dollars of the token's trades with up to eight.
+const RATE_DECIMALS: Decimals = Decimals { price: 8, qty: 8 };
 /// How often a gateway is tried at the start, and the longest wait between two tries: a session that died without a word
 /// keeps its client id for some seconds.
 const IB_ATTEMPTS: u32 = 8;
@@ -69,6 +76,8 @@ enum Keys {
         /// When the exchange is open, as the tape says.
         hours: OnceLock<Vec<Range<Nanos>>>,
     },
+    /// By the name that each rate has on the tape.
+    Fx(BTreeMap<String, fx::Source>),
     /// The gateway holds the keys: whoever reaches it trades.
     Ib(Box<ib::Config>),
     Nws,
@@ -105,12 +114,13 @@ impl Venue {
                 account: polymarket_account(mode, environment)?,
             },
             "eodhd" => {
-                let token = environment.need(name, &["EODHD_API_TOKEN", "EODHD_API_KEY"])?;
+                let token = environment.need(name, &EODHD_TOKEN)?;
                 Keys::Eodhd {
                     token: token.clone(),
                     hours: OnceLock::new(),
                 }
             }
+            "fx" => Keys::Fx(rate_sources(config, environment)?),
             "ib" => Keys::Ib(Box::new(ib_gateway(config, mode)?)),
             "nws" => Keys::Nws,
             _ => {
@@ -216,7 +226,7 @@ impl Venue {
                 .as_ref()
                 .map(|(wallet, _)| wallet.funder.to_string()),
             Keys::Ib(config) => Some(config.account.clone()),
-            Keys::Eodhd { .. } | Keys::Nws => None,
+            Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => None,
         }
         .unwrap_or_default()
     }
@@ -232,7 +242,7 @@ impl Venue {
             Keys::Upbit { .. } => (12, 30),
             Keys::Polymarket { .. } => (200, 100),
             Keys::Ib(_) => (35, 15),
-            Keys::Eodhd { .. } | Keys::Nws => (1, 10),
+            Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => (1, 10),
         };
         let stated = |stated: u32, known: u32| if stated == 0 { known } else { stated };
         Allowance {
@@ -259,8 +269,26 @@ impl Venue {
                 let config = polymarket::ListingConfig::default();
                 Box::new(polymarket::Markets::new(config, [], tokens.clone()))
             }
-            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Nws => return None,
+            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => return None,
         })
+    }
+
+    /// Instruments that are ours to define, since their source lists none: rates, which nobody trades here. Their numbers
+    /// are for the tape to give.
+    pub fn rates(&self) -> Vec<InstrumentDefined> {
+        let Keys::Fx(sources) = &self.keys else {
+            return Vec::new();
+        };
+        let define = |(symbol, source): (&String, &fx::Source)| InstrumentDefined {
+            instrument: InstrumentId(0),
+            venue: self.name.clone(),
+            symbol: symbol.clone(),
+            instrument_type: InstrumentType::Spot,
+            base: source.base().to_owned(),
+            quote: "KRW".to_owned(),
+            decimals: RATE_DECIMALS,
+        };
+        sources.iter().map(define).collect()
     }
 
     /// The gateway of a broker, which is asked and told over a connection of its own; the venues over HTTP have none.
@@ -289,16 +317,40 @@ impl Venue {
             Keys::Kalshi { .. } => format!("/trade-api/v2/markets/{symbol}"),
             Keys::Upbit { .. } => format!("/v1/orderbook/instruments?markets={symbol}"),
             Keys::Polymarket { .. } => "/time".to_owned(),
-            Keys::Eodhd { .. } | Keys::Nws | Keys::Ib(_) => return None,
+            Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws | Keys::Ib(_) => return None,
         };
         Some(Request::get("rest", target, Bucket::Public))
     }
 
     /// Sources that are asked again and again.
-    pub fn polls(&self) -> Vec<Box<dyn Poll>> {
-        let Keys::Nws = self.keys else {
-            return Vec::new();
-        };
+    pub fn polls(&self, instruments: &Instruments) -> Vec<Box<dyn Poll>> {
+        match &self.keys {
+            Keys::Fx(sources) => self.rate_polls(sources, instruments),
+            Keys::Nws => self.weather_polls(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn rate_polls(
+        &self,
+        sources: &BTreeMap<String, fx::Source>,
+        instruments: &Instruments,
+    ) -> Vec<Box<dyn Poll>> {
+        let mut polls: Vec<Box<dyn Poll>> = Vec::new();
+        for (symbol, source) in sources {
+            let mut config = fx::Config::of(source);
+            if self.config.silence_ms != 0 {
+                config.max_age_ms = self.config.silence_ms;
+            }
+            if let Some(listed) = instruments.symbol(symbol) {
+                let poll = fx::RatePoll::new(source.clone(), listed.clone(), config);
+                polls.push(Box::new(poll));
+            }
+        }
+        polls
+    }
+
+    fn weather_polls(&self) -> Vec<Box<dyn Poll>> {
         let mut polls: Vec<Box<dyn Poll>> = Vec::new();
         for config in &self.config.stations {
             let station = config.station();
@@ -434,7 +486,7 @@ impl Venue {
                     })?));
                 }
             }
-            Keys::Ib(_) | Keys::Nws => {}
+            Keys::Ib(_) | Keys::Fx(_) | Keys::Nws => {}
         }
         Ok(feeds)
     }
@@ -503,7 +555,7 @@ impl Venue {
                     polymarket::Orders::new(config, instruments, tokens, wallet, credentials);
                 Box::new(orders)
             }
-            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Nws => return Err(no_key()),
+            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => return Err(no_key()),
         })
     }
 
@@ -552,6 +604,7 @@ fn addresses(
         "kalshi" => &kalshi::PRODUCTION,
         "polymarket" => &polymarket::PRODUCTION,
         "eodhd" => &eodhd::PRODUCTION,
+        "fx" => &fx::PRODUCTION,
         "nws" => &weather::PRODUCTION,
         _ => &upbit::PRODUCTION,
     };
@@ -652,6 +705,27 @@ fn ib_gateway(config: &VenueConfig, mode: VenueMode) -> Result<ib::Config, Daemo
     let refused = gateway.check();
     refused.map_err(|error| wrong(format!("addresses.tws: {error} (mode {})", mode.name())))?;
     Ok(gateway)
+}
+
+/// Where rates come from; EODHD's needs its token.
+fn rate_sources(
+    config: &VenueConfig,
+    environment: &Environment,
+) -> Result<BTreeMap<String, fx::Source>, DaemonError> {
+    let mut sources = BTreeMap::new();
+    for (symbol, source) in &config.rates {
+        let source = match source {
+            RateSource::Dunamu => fx::Source::Dunamu("FRX.KRWUSD".to_owned()),
+            RateSource::Eodhd => {
+                let token = environment.need("fx", &EODHD_TOKEN)?;
+                fx::Source::Eodhd("USDKRW.FOREX".to_owned(), token.clone())
+            }
+            RateSource::OpenErApi => fx::Source::OpenEr,
+            RateSource::Upbit => fx::Source::Upbit("KRW-USDT".to_owned()),
+        };
+        sources.insert(symbol.clone(), source);
+    }
+    Ok(sources)
 }
 
 fn binance_signer(

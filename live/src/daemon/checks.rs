@@ -29,6 +29,15 @@ pub(super) fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
         if !of.series.is_empty() && venue != "kalshi" {
             return config(format!("venues.{venue}.series: only kalshi has series"));
         }
+        if !of.rates.is_empty() && venue != "fx" {
+            return config(format!("venues.{venue}.rates: only fx has rates"));
+        }
+        if !of.symbols.is_empty() && venue == "fx" {
+            return config(
+                "venues.fx.symbols: fx has rates: name each with its source, as in rates = { USDKRW = \"dunamu\" }"
+                    .to_owned(),
+            );
+        }
         let can_wait = matches!(venue.as_str(), "kalshi" | "polymarket" | "upbit");
         if !of.awaited.is_empty() && !can_wait {
             return config(format!(

@@ -35,6 +35,7 @@ pub(super) async fn list(
     let (mut gateways, mut drifts) = (Gateways::new(), BTreeMap::new());
     let mut markets = Markets::new();
     for venue in venues {
+        define_rates(venue, options, sequencer)?;
         let http = http_client(venue, options.clock)?;
         let failed = |why| DaemonError::Venue {
             venue: venue.name().to_owned(),
@@ -103,6 +104,31 @@ pub(super) async fn list(
     }
     check_clock(options, probe::drift_ms(&drifts))?;
     Ok((gateways, markets))
+}
+
+/// Puts a venue's rates onto the tape. They have no trading rules: nothing of them can be ordered.
+fn define_rates(
+    venue: &Venue,
+    options: &RunOptions,
+    sequencer: &mut Sequencer<JournalSink>,
+) -> Result<(), DaemonError> {
+    for mut rate in venue.rates() {
+        let market = sequencer.market();
+        if let Some(id) = find(market, venue.name(), &rate.symbol) {
+            let known = market.instrument(id).map(|known| &known.definition);
+            if known.is_ok_and(|known| known.base != rate.base) {
+                return Err(DaemonError::Config(format!(
+                    "venues.fx.rates.{}: on the tape it is no price of {}: give this rate another name",
+                    rate.symbol, rate.base
+                )));
+            }
+            continue;
+        }
+        rate.instrument = InstrumentId(market.instruments().len() as u32);
+        let defined = Event::InstrumentDefined(Box::new(rate));
+        step(sequencer, options.clock, &defined)?;
+    }
+    Ok(())
 }
 
 /// The market with what is awaited in it, for names that the configuration may use already.

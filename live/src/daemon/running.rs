@@ -200,7 +200,7 @@ impl Running {
                     drifts: drifts.clone(),
                 });
             }
-            for poll in venue.polls() {
+            for poll in venue.polls(&instruments) {
                 pollers.push(Poller {
                     poll,
                     http: http_client(&venue, options.clock)?,
