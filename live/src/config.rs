@@ -149,7 +149,7 @@ pub enum OnStop {
 pub struct VenueConfig {
     /// The venue's symbols that go onto the tape.
     pub symbols: Vec<String>,
-    /// Symbols that go onto the tape once the venue has them (Kalshi, Polymarket, Upbit).
+    /// Symbols that go onto the tape once the venue has them (Binance, Kalshi, Polymarket, Upbit).
     pub awaited: Vec<String>,
     /// Series whose markets go onto the tape as they open (Kalshi).
     pub series: Vec<String>,

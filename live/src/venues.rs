@@ -55,7 +55,10 @@ pub struct Venue {
 /// What a venue is told who we are with.
 #[expect(clippy::large_enum_variant, reason = "there is one a venue")]
 enum Keys {
-    Binance(Option<binance::Signer>),
+    Binance {
+        signer: Option<binance::Signer>,
+        pairs: binance::Pairs,
+    },
     Kalshi {
         signer: kalshi::Signer,
         key_id: String,
@@ -96,7 +99,10 @@ impl Venue {
         environment: &Environment,
     ) -> Result<Self, DaemonError> {
         let keys = match name {
-            "binance" => Keys::Binance(binance_signer(mode, environment)?),
+            "binance" => Keys::Binance {
+                signer: binance_signer(mode, environment)?,
+                pairs: binance::Pairs::default(),
+            },
             "kalshi" => {
                 let id = ["KALSHI_API_KEY_ID", "KALSHI_KEY_ID"];
                 let key_id = environment.need(name, &id)?.expose_secret().to_owned();
@@ -217,7 +223,7 @@ impl Venue {
     /// A name of the account that is no secret by itself.
     pub fn account_name(&self) -> String {
         match &self.keys {
-            Keys::Binance(signer) => signer.as_ref().map(|s| s.api_key().to_owned()),
+            Keys::Binance { signer, .. } => signer.as_ref().map(|s| s.api_key().to_owned()),
             Keys::Kalshi { key_id, .. } => Some(key_id.clone()),
             Keys::Upbit { access_key, .. } => access_key
                 .as_ref()
@@ -237,7 +243,7 @@ impl Venue {
         // Upbit: 12 orders and 30 other requests a second. Polymarket: 500 orders a second, 150 books. Interactive Brokers:
         // 50 messages a second.
         let (write, read) = match self.keys {
-            Keys::Binance(_) => (5, 100),
+            Keys::Binance { .. } => (5, 100),
             Keys::Kalshi { .. } => (100, 200),
             Keys::Upbit { .. } => (12, 30),
             Keys::Polymarket { .. } => (200, 100),
@@ -254,7 +260,7 @@ impl Venue {
     /// How the venue is asked for its markets; a data provider has none of its own.
     pub fn listings(&self) -> Option<Box<dyn Listings>> {
         Some(match &self.keys {
-            Keys::Binance(signer) => {
+            Keys::Binance { signer, .. } => {
                 Box::new(binance::Markets::new(signer.clone(), RECV_WINDOW_MS))
             }
             Keys::Kalshi { shards, .. } => {
@@ -313,7 +319,7 @@ impl Venue {
     pub fn probe(&self) -> Option<Request> {
         let symbol = self.config.symbols.first()?;
         let target = match &self.keys {
-            Keys::Binance(_) => "/api/v3/ping".to_owned(),
+            Keys::Binance { .. } => "/api/v3/ping".to_owned(),
             Keys::Kalshi { .. } => format!("/trade-api/v2/markets/{symbol}"),
             Keys::Upbit { .. } => format!("/v1/orderbook/instruments?markets={symbol}"),
             Keys::Polymarket { .. } => "/time".to_owned(),
@@ -372,6 +378,15 @@ impl Venue {
         polls
     }
 
+    /// Learns of instruments that are new on the tape; other venues' are none of it. What the venue's feeds and orders know
+    /// grows with it.
+    pub fn learn<'a>(&self, definitions: impl IntoIterator<Item = &'a InstrumentDefined>) {
+        if let Keys::Binance { pairs, .. } = &self.keys {
+            let own = definitions.into_iter().filter(|d| d.venue == self.name);
+            pairs.add(own);
+        }
+    }
+
     /// The venue's connections: market data, our own account where `account` says so, and wallets that are followed.
     ///
     /// # Errors
@@ -379,16 +394,17 @@ impl Venue {
     pub fn feeds(
         &self,
         instruments: &Instruments,
-        definitions: &[InstrumentDefined],
         rules: &[TradingRules],
         account: bool,
     ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
         let mut feeds = self.market_feeds(instruments, rules, account)?;
         match &self.keys {
-            Keys::Binance(Some(signer)) if account => {
-                let pairs = binance::Pairs::new(self.own(definitions));
+            Keys::Binance {
+                signer: Some(signer),
+                pairs,
+            } if account => {
                 let config = binance::UserConfig::default();
-                let user = binance::UserFeed::new(config, signer.clone(), pairs);
+                let user = binance::UserFeed::new(config, signer.clone(), pairs.clone());
                 feeds.push(Box::new(user));
             }
             Keys::Upbit {
@@ -439,7 +455,7 @@ impl Venue {
         let silence = |default: u64| if silence_ns == 0 { default } else { silence_ns };
         let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
         match &self.keys {
-            Keys::Binance(_) => {
+            Keys::Binance { .. } => {
                 let mut config = binance::FeedConfig::new(binance::Product::Spot);
                 config.book_silence_ns = silence(config.book_silence_ns);
                 config.quote_silence_ns = silence(config.quote_silence_ns);
@@ -495,25 +511,20 @@ impl Venue {
     ///
     /// # Errors
     /// [`DaemonError`] when there is no key.
-    pub fn orders(
-        &self,
-        instruments: &Instruments,
-        definitions: &[InstrumentDefined],
-    ) -> Result<Box<dyn OrderWire>, DaemonError> {
+    pub fn orders(&self, instruments: &Instruments) -> Result<Box<dyn OrderWire>, DaemonError> {
         let lost_after_ns = self.lost_after_ms * MS;
         let no_key = || DaemonError::Venue {
             venue: self.name.clone(),
             why: "orders need a key".to_owned(),
         };
         Ok(match &self.keys {
-            Keys::Binance(signer) => {
+            Keys::Binance { signer, pairs } => {
                 let signer = signer.clone().ok_or_else(no_key)?;
                 let config = binance::OrdersConfig {
                     lost_after_ns,
                     ..binance::OrdersConfig::default()
                 };
-                let pairs = binance::Pairs::new(self.own(definitions));
-                Box::new(binance::Orders::new(config, signer, pairs))
+                Box::new(binance::Orders::new(config, signer, pairs.clone()))
             }
             Keys::Kalshi { signer, shards, .. } => {
                 let config = kalshi::OrderConfig::default();
@@ -569,13 +580,6 @@ impl Venue {
             })
         };
         self.config.leaders.iter().map(address).collect()
-    }
-
-    fn own<'a>(
-        &'a self,
-        definitions: &'a [InstrumentDefined],
-    ) -> impl Iterator<Item = &'a InstrumentDefined> {
-        definitions.iter().filter(|d| d.venue == self.name)
     }
 
     fn refused(&self, error: &WireError) -> DaemonError {

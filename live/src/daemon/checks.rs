@@ -38,10 +38,13 @@ pub(super) fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
                     .to_owned(),
             );
         }
-        let can_wait = matches!(venue.as_str(), "kalshi" | "polymarket" | "upbit");
+        let can_wait = matches!(
+            venue.as_str(),
+            "binance" | "kalshi" | "polymarket" | "upbit"
+        );
         if !of.awaited.is_empty() && !can_wait {
             return config(format!(
-                "venues.{venue}.awaited: only kalshi, polymarket and upbit can be waited for; name it in symbols once it is there"
+                "venues.{venue}.awaited: only binance, kalshi, polymarket and upbit can be waited for; name it in symbols once it is there"
             ));
         }
     }
@@ -189,7 +192,7 @@ pub(super) async fn check_keys(options: &RunOptions, venues: &[Venue]) -> Result
         if !mode.is_real() || options.record_only || venue.gateway().is_some() {
             continue;
         }
-        let mut wire = venue.orders(&Instruments::default(), &[])?;
+        let mut wire = venue.orders(&Instruments::default())?;
         let http = http_client(venue, options.clock)?;
         let request = wire.ask(&Query::Balances, None, options.clock.now());
         let Some(answer) = http.send(request).await else {

@@ -14,6 +14,7 @@ use crate::env_file::Environment;
 use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
 use crate::inputs::Inputs;
+use crate::intents::Nameable;
 use crate::keeper::Keeper;
 use crate::order_path::OrderPathStatus;
 use crate::probe::{Drifts, Probe};
@@ -154,6 +155,7 @@ impl Running {
         let mut relisted = Vec::new();
         for venue in venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
+            venue.learn(&definitions);
             let mut account = None;
             if options.session.mode(venue.name()).is_real() && !options.record_only {
                 let (facts, told) = mpsc::unbounded_channel();
@@ -172,7 +174,7 @@ impl Running {
                         Box::new(|_| Box::new(transport))
                     }
                     None => {
-                        let wire = venue.orders(&instruments, &definitions)?;
+                        let wire = venue.orders(&instruments)?;
                         let (http, inputs) = (http_client(&venue, options.clock)?, inputs.clone());
                         Box::new(|budget| Box::new(HttpTransport::new(wire, http, budget, inputs)))
                     }
@@ -183,7 +185,7 @@ impl Running {
                     chains.push(ChainWatch {
                         venue: venue.name().to_owned(),
                         wallet,
-                        wire: venue.orders(&instruments, &definitions)?,
+                        wire: venue.orders(&instruments)?,
                         http: http_client(&venue, options.clock)?,
                         inputs: inputs.clone(),
                         balances: chain.clone(),
@@ -207,7 +209,7 @@ impl Running {
                     inputs: inputs.clone(),
                 });
             }
-            for feed in venue.feeds(&instruments, &definitions, &rules, account.is_some())? {
+            for feed in venue.feeds(&instruments, &rules, account.is_some())? {
                 feeds.push(Gateway {
                     venue: venue.name().to_owned(),
                     feed,
@@ -308,6 +310,10 @@ impl Running {
             source,
         })?;
 
+        let nameable = Nameable::default();
+        for definition in &definitions {
+            nameable.add(definition);
+        }
         let token = environment.get(&["ONETAPE_API_TOKEN", "AT_BEARER_TOKEN"]);
         let api = Api::new(
             core_status,
@@ -317,7 +323,7 @@ impl Running {
             disk,
             inputs.clone(),
             token.cloned(),
-            &definitions,
+            nameable.clone(),
             intent_keys(&options.journal)?,
             chain,
             onetape_journal::Reader::open(&options.journal)?.journal_id(),
@@ -350,6 +356,7 @@ impl Running {
                 inputs: inputs.clone(),
                 session: session(options),
                 venues: relisted,
+                nameable,
                 next: InstrumentId(definitions.len() as u32),
             };
             runtime.spawn(relist.run());

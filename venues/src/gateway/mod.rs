@@ -20,7 +20,7 @@ pub use account::{AccountFact, Balance, FillFact, Holding, OrderFact, OrderKey};
 pub use error::{WireError, shortened};
 pub use feed::{Feed, Handshake};
 pub use http::{Bucket, Method, Request, Response};
-pub use instruments::{Instruments, Listed};
+pub use instruments::{Growing, Instruments, Listed};
 pub use listing::{Listing, Listings};
 pub use order::{CancelAnswer, KnownOrder, NewOrder, OrderWire, PlaceAnswer, Query, Refusal};
 pub use outbox::Outbox;
