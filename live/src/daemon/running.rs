@@ -283,11 +283,12 @@ impl Running {
             window.clone(),
             asked.clone(),
         );
-        let control = control.map_err(|source| DaemonError::System {
+        let mut control = control.map_err(|source| DaemonError::System {
             what: "could not open the control socket".to_owned(),
             source,
         })?;
-        if control.is_halted_by_file() {
+        // Nor is there anything else in the queue before it.
+        if control.look() {
             said("halted: the halt file is there");
         }
         threads.push(spawn("control", move || {
