@@ -473,11 +473,17 @@ fn a_pair_that_was_taken_off_holds_up_neither_fills_nor_look_ups() {
     let fills = Query::Fills { since: NOW };
     wire.ask(&fills, None, NOW);
     // The next pair's turn.
-    assert_eq!(wire.answer(&fills, &gone, &mut facts), Ok(Some("1".to_owned())));
+    assert_eq!(
+        wire.answer(&fills, &gone, &mut facts),
+        Ok(Some("1".to_owned()))
+    );
     let late = NOW.after(60 * SECOND_NS);
     let order = order();
     wire.lookup(&known(order.clone()), late);
-    assert_eq!(wire.looked_up(&known(order), &[gone, gone], &mut facts), Ok(false));
+    assert_eq!(
+        wire.looked_up(&known(order), &[gone, gone], &mut facts),
+        Ok(false)
+    );
     assert!(facts.is_empty());
 }
 
