@@ -6,7 +6,7 @@ use crate::gateway::Gateway;
 use crate::http_client::HttpClient;
 use crate::inputs::Inputs;
 use crate::intents::Nameable;
-use crate::venues::Venue;
+use crate::venues::{OnTape, Venue};
 use onetape_engine::event::{
     ContractTerms, Event, FeeSchedule, MarketStatus, RulesText, SessionStart, TradingRules,
     TradingStatus,
@@ -360,9 +360,13 @@ impl Relist {
         markets.instruments.add(listed());
         let definitions = opened.iter().map(|listing| &listing.definition);
         markets.venue.learn(definitions);
-        let rules: Vec<TradingRules> = opened.iter().map(|l| l.rules.clone()).collect();
+        let known = opened.iter().cloned().map(|listing| OnTape {
+            listing,
+            is_settled: false,
+        });
+        let known: Vec<OnTape> = known.collect();
         let venue = &markets.venue;
-        let feeds = venue.market_feeds(&Instruments::new(listed()), &rules, false);
+        let feeds = venue.market_feeds(&Instruments::new(listed()), &known, false);
         let feeds = match feeds {
             Ok(feeds) => feeds,
             Err(error) => {

@@ -4,13 +4,13 @@ use crate::config::{RateSource, VenueConfig};
 use crate::daemon::DaemonError;
 use crate::env_file::Environment;
 use crate::http_client::HttpClient;
-use onetape_engine::event::{InstrumentDefined, InstrumentType, TradingRules};
+use onetape_engine::event::{InstrumentDefined, InstrumentType, TradingStatus};
 use onetape_engine::id::InstrumentId;
 use onetape_engine::number::Decimals;
 use onetape_engine::session::VenueMode;
 use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
-    Bucket, Feed, Instruments, Listings, OrderWire, Poll, Request, WireError,
+    Bucket, Feed, Instruments, Listed, Listing, Listings, OrderWire, Poll, Request, WireError,
 };
 use onetape_venues::polygon::Address;
 use onetape_venues::{binance, eodhd, fx, ib, kalshi, polymarket, upbit, weather};
@@ -42,6 +42,15 @@ const RATE_DECIMALS: Decimals = Decimals { price: 8, qty: 8 };
 /// keeps its client id for some seconds.
 const IB_ATTEMPTS: u32 = 8;
 const IB_RETRY_MS: u64 = 5_000;
+
+/// A market as it stands on the tape already.
+#[derive(Clone, Debug)]
+pub struct OnTape {
+    /// What was told of it last.
+    pub listing: Listing,
+    /// It has paid.
+    pub is_settled: bool,
+}
 
 /// A venue with its addresses and keys.
 pub struct Venue {
@@ -394,10 +403,10 @@ impl Venue {
     pub fn feeds(
         &self,
         instruments: &Instruments,
-        rules: &[TradingRules],
+        known: &[OnTape],
         account: bool,
     ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
-        let mut feeds = self.market_feeds(instruments, rules, account)?;
+        let mut feeds = self.market_feeds(instruments, known, account)?;
         match &self.keys {
             Keys::Binance {
                 signer: Some(signer),
@@ -440,15 +449,15 @@ impl Venue {
         Ok(feeds)
     }
 
-    /// Connections for the market data of some instruments. Kalshi tells of our account on the same one, where `account`
-    /// says so.
+    /// Connections for the market data of some instruments, of which `known` is on the tape. Kalshi tells of our account on
+    /// the same one, where `account` says so.
     ///
     /// # Errors
     /// [`DaemonError`] when there are more symbols than a connection takes.
     pub fn market_feeds(
         &self,
         instruments: &Instruments,
-        rules: &[TradingRules],
+        known: &[OnTape],
         account: bool,
     ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
         let silence_ns = self.config.silence_ms * MS;
@@ -460,8 +469,19 @@ impl Venue {
                 config.book_silence_ns = silence(config.book_silence_ns);
                 config.quote_silence_ns = silence(config.quote_silence_ns);
                 config.reconnect_after_ns = silence(config.reconnect_after_ns);
-                let feed = binance::MarketFeed::new(config, instruments);
-                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+                // One that was taken off would be silent for ever.
+                let is_closed = |listed: &&Listed| {
+                    known.iter().map(|known| &known.listing).any(|listing| {
+                        listing.definition.instrument == listed.instrument
+                            && listing.status.status == TradingStatus::Closed
+                    })
+                };
+                let open = instruments.iter().filter(|listed| !is_closed(listed));
+                let open = Instruments::new(open.cloned());
+                if !open.is_empty() {
+                    let feed = binance::MarketFeed::new(config, &open);
+                    feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+                }
             }
             Keys::Kalshi { signer, .. } => {
                 let mut config = kalshi::FeedConfig {
@@ -471,7 +491,10 @@ impl Venue {
                 if self.config.silence_ms != 0 {
                     config.silent_after_ms = self.config.silence_ms;
                 }
-                let feed = kalshi::KalshiFeed::new(signer.clone(), instruments.clone(), config);
+                let mut feed = kalshi::KalshiFeed::new(signer.clone(), instruments.clone(), config);
+                for known in known {
+                    feed.known(&known.listing, known.is_settled);
+                }
                 feeds.push(Box::new(feed));
             }
             Keys::Upbit { .. } => {
@@ -483,7 +506,8 @@ impl Venue {
             Keys::Polymarket { tokens, .. } => {
                 let mut config = polymarket::MarketFeedConfig::default();
                 config.silence_ns = silence(config.silence_ns);
-                let feed = polymarket::MarketFeed::new(config, instruments, rules, tokens.clone());
+                let rules: Vec<_> = known.iter().map(|k| k.listing.rules.clone()).collect();
+                let feed = polymarket::MarketFeed::new(config, instruments, &rules, tokens.clone());
                 feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
             }
             Keys::Eodhd { .. } if instruments.is_empty() => {}

@@ -3,8 +3,8 @@ use super::markets::{KALSHI, MINUTE_NS, edited_day, symbol};
 use super::outcomes::frames;
 use super::*;
 use onetape_engine::event::{
-    BookHeader, BookUpdate, ContractTerms, FeedState, InstrumentDefined, Level, MarketStatus,
-    Trade, TradingRules, TradingStatus,
+    BookHeader, BookUpdate, ContractTerms, FeedState, InstrumentDefined, Kind, Level, MarketStatus,
+    OperatorAction, Resolution, Trade, TradingRules, TradingStatus,
 };
 use onetape_engine::fees::FeeFormula;
 use onetape_engine::id::InstrumentId;
@@ -460,4 +460,95 @@ fn a_pair_that_is_listed_changed_or_delisted_in_mid_session_is_so_on_the_tape() 
     assert_eq!((after.min_price, after.min_qty), (Price(10), Qty(10)));
     assert_eq!(after.min_notional.to_decimal().unwrap(), Decimal::from(7));
     assert!(before.effective_from < after.effective_from && after.effective_from <= Nanos(*at));
+}
+
+/// What a tape was told of Kalshi's contracts: how often, by contract, kind of fact and daemon, counted from 1.
+type Facts = BTreeMap<(String, Kind, u64), u64>;
+
+/// The facts, and how long the last daemon has been at it, in ns of the day.
+fn facts(journal: &Path) -> (Facts, u64) {
+    let (mut names, mut facts) = (BTreeMap::new(), Facts::new());
+    // Each daemon opens the tape and lists before it says that it begins.
+    let (mut daemon, mut began, mut last) = (1, 0, 0);
+    frames(journal, |_, at, event| {
+        last = at;
+        match &event {
+            Event::OperatorCommand(command) => match command.action {
+                OperatorAction::Start => began = at,
+                OperatorAction::Stop { .. } => daemon += 1,
+                _ => {}
+            },
+            Event::InstrumentDefined(defined) if defined.venue == "kalshi" => {
+                names.insert(defined.instrument, defined.symbol.clone());
+            }
+            Event::TradingRules(_)
+            | Event::RulesText(_)
+            | Event::MarketStatus(_)
+            | Event::Resolution(_) => {
+                let name = event.instrument().and_then(|id| names.get(&id));
+                if let Some(name) = name {
+                    let key = (name.clone(), event.kind(), daemon);
+                    *facts.entry(key).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+    });
+    (facts, last - began)
+}
+
+#[test]
+fn a_daemon_that_begins_again_tells_nothing_that_stands_on_the_tape() {
+    // After four minutes of the day one contract pays.
+    let mut paid = false;
+    let dir = edited_day(5, &mut |passed_ns, event, market, put| {
+        let ends = |id| symbol(market, id) == KALSHI;
+        let is_over = passed_ns >= 4 * MINUTE_NS;
+        if !(is_over && event.instrument().is_some_and(ends)) {
+            put(event);
+        }
+        if is_over && !std::mem::replace(&mut paid, true) {
+            let mut all = market.instruments().iter();
+            let of = all.find(|i| i.definition.symbol == KALSHI).unwrap();
+            put(&Event::Resolution(Resolution {
+                instrument: of.id(),
+                settlement_price: Price(10_000),
+            }));
+        }
+    });
+    let rig = Rig::of_day(dir, "30", "");
+    rig.configure("[modes]\nkalshi = \"paper\"\n");
+    let journal = rig.at("journal");
+    let until = |what: &str, holds: &dyn Fn(&(Facts, u64)) -> bool| {
+        rig.until(what, |status| {
+            status["sequence"].as_u64() > Some(0) && holds(&facts(&journal))
+        });
+    };
+    let mut daemon = rig.daemon();
+    let resolved = (KALSHI.to_owned(), Kind::Resolution, 1);
+    until("it paid", &|(facts, _)| facts.contains_key(&resolved));
+    assert_eq!(daemon.terminate(), Some(0));
+    let mut daemon = rig.daemon();
+    // The feed asks for each market as soon as it is connected, and every minute.
+    let is_second = |facts: &Facts| facts.keys().any(|(_, _, daemon)| *daemon == 2);
+    until("it has asked again", &|(facts, since_ns)| {
+        is_second(facts) && *since_ns > 4 * MINUTE_NS
+    });
+    assert_eq!(daemon.terminate(), Some(0));
+    let (facts, _) = facts(&journal);
+    let contracts: BTreeSet<&String> = facts.keys().map(|(name, ..)| name).collect();
+    assert!(contracts.len() > 2, "{facts:?}");
+    for name in contracts {
+        let times = |kind, daemon| {
+            let key = (name.clone(), kind, daemon);
+            facts.get(&key).copied().unwrap_or(0)
+        };
+        assert_eq!(times(Kind::TradingRules, 1), 1, "{name}: {facts:?}");
+        assert_eq!(times(Kind::TradingRules, 2), 0, "{name}: {facts:?}");
+        // Which text holds is told at every start, to strategies that begin with it.
+        assert_eq!(times(Kind::RulesText, 1), 1, "{name}: {facts:?}");
+        assert_eq!(times(Kind::RulesText, 2), 1, "{name}: {facts:?}");
+        assert_eq!(times(Kind::MarketStatus, 2), 0, "{name}: {facts:?}");
+        assert_eq!(times(Kind::Resolution, 2), 0, "{name}: {facts:?}");
+    }
 }

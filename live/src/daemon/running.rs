@@ -18,12 +18,12 @@ use crate::intents::Nameable;
 use crate::keeper::Keeper;
 use crate::order_path::OrderPathStatus;
 use crate::probe::{Drifts, Probe};
-use crate::relist::{Relist, VenueMarkets};
+use crate::relist::{self, Relist, VenueMarkets};
 use crate::replica::{Replica, Window};
 use crate::sources::{self, ChainBalances, ChainWatch};
 use crate::telegram::Chat;
 use crate::transport::HttpTransport;
-use crate::venues::Venue;
+use crate::venues::{OnTape, Venue};
 use crate::verifier::Verifier;
 use onetape_backtest::JournalSink;
 use onetape_backtest::describe::Names;
@@ -33,7 +33,8 @@ use onetape_engine::market::Market;
 use onetape_engine::order::Order;
 use onetape_engine::risk::HaltReason;
 use onetape_engine::sequencer::Sequencer;
-use onetape_venues::gateway::{Instruments, Listed};
+use onetape_engine::time::Nanos;
+use onetape_venues::gateway::{Instruments, Listed, Listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -142,12 +143,6 @@ impl Running {
         };
 
         let now = options.clock.now();
-        let rules: Vec<_> = before
-            .market
-            .instruments()
-            .iter()
-            .filter_map(|instrument| instrument.rules_at(now).cloned())
-            .collect();
         let mut paths: BTreeMap<String, Arc<OrderPathStatus>> = BTreeMap::new();
         let (mut feeds, mut pollers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
         let drifts = Drifts::default();
@@ -156,6 +151,8 @@ impl Running {
         for venue in venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
             venue.learn(&definitions);
+            let listed = markets.remove(venue.name()).unwrap_or_default();
+            let known = known(&before.market, venue.name(), &listed, now);
             let mut account = None;
             if options.session.mode(venue.name()).is_real() && !options.record_only {
                 let (facts, told) = mpsc::unbounded_channel();
@@ -209,7 +206,7 @@ impl Running {
                     inputs: inputs.clone(),
                 });
             }
-            for feed in venue.feeds(&instruments, &rules, account.is_some())? {
+            for feed in venue.feeds(&instruments, &known, account.is_some())? {
                 feeds.push(Gateway {
                     venue: venue.name().to_owned(),
                     feed,
@@ -224,7 +221,7 @@ impl Running {
                     http: http_client(&venue, options.clock)?,
                     listings,
                     instruments,
-                    known: markets.remove(venue.name()).unwrap_or_default(),
+                    known: listed,
                     unread: BTreeSet::new(),
                     venue,
                 });
@@ -524,6 +521,25 @@ pub(super) fn alarms(
     let (mut alarms, caller) = Alarms::new(journal, before.first_own, watch, chat);
     alarms.standing(sequencer.desk().risk().halts.iter().copied());
     Ok(Some((alarms, caller)))
+}
+
+/// A venue's markets as they stand on the tape: as they were listed just now, or as it had them.
+fn known(
+    market: &Market,
+    venue: &str,
+    listed: &BTreeMap<String, Listing>,
+    now: Nanos,
+) -> Vec<OnTape> {
+    let of = market.instruments().iter();
+    let of = of.filter(|instrument| instrument.definition.venue == venue);
+    let known = of.filter_map(|instrument| {
+        let listed = listed.get(&instrument.definition.symbol).cloned();
+        Some(OnTape {
+            listing: listed.or_else(|| relist::on_tape(instrument, now))?,
+            is_settled: instrument.settled_at.is_some(),
+        })
+    });
+    known.collect()
 }
 
 pub(super) fn instruments_of(definitions: &[InstrumentDefined], venue: &str) -> Instruments {
