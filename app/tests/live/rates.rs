@@ -96,7 +96,7 @@ fn record(rig: &Rig, log: &str) -> Process {
     let mut command = onetape(&[
         "record",
         "--journal",
-        arg(&rig.at("tape")),
+        arg(&rig.at("journal")),
         "--config",
         arg(&rig.at("run.toml")),
         "--clock",
@@ -110,7 +110,7 @@ fn record(rig: &Rig, log: &str) -> Process {
 /// Waits until the tape has something.
 fn until(rig: &Rig, what: &str, holds: impl Fn(&Told) -> bool) -> Told {
     let began = Instant::now();
-    let tape = rig.at("tape");
+    let tape = rig.at("journal");
     loop {
         let told = if tape.exists() {
             told(&tape)
@@ -146,6 +146,13 @@ fn rates_of_every_source_are_on_the_tape_with_their_age() {
         let heard = |name: &str| told.trades.get(name).is_some_and(|of| !of.is_empty());
         RATES.iter().all(|name| heard(name))
     });
+    // A rate is no market that could be missing.
+    let status = rig.status().unwrap();
+    let feeds = status["feeds"].as_object().unwrap();
+    assert!(
+        feeds.len() > 5 && !feeds.keys().any(|name| name.starts_with("fx:")),
+        "{status}"
+    );
     rig.fault(r#"{"what": "answer", "fault": {"source": "upbit", "text": "<html>busy</html>"}}"#);
     let named = "source=\"upbit USDTKRW\"";
     let began = Instant::now();
@@ -156,7 +163,7 @@ fn rates_of_every_source_are_on_the_tape_with_their_age() {
         assert!(began.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(100));
     }
-    let heard_before = told(&rig.at("tape")).trades["USDTKRW"].len();
+    let heard_before = told(&rig.at("journal")).trades["USDTKRW"].len();
     let seen = until(&rig, "what stands still is marked", |told| {
         let marked = |name: &str| told.stale.contains_key(name);
         marked("USDKRW")
@@ -198,6 +205,49 @@ fn rates_of_every_source_are_on_the_tape_with_their_age() {
         panic!("{seen:?}")
     };
     assert_eq!(earlier, last);
-    let verified = json(&["verify", arg(&rig.at("tape"))]);
+    // What is on the tape as the price of a dollar does not become that of another thing.
+    let text = std::fs::read_to_string(rig.at("run.toml")).unwrap();
+    let text = text.replace("USDKRW = \"dunamu\"", "USDKRW = \"upbit\"");
+    std::fs::write(rig.at("run.toml"), text).unwrap();
+    let mut refused = record(&rig, "third.log");
+    assert_eq!(refused.0.wait().unwrap().code(), Some(3));
+    let said = std::fs::read_to_string(rig.at("third.log")).unwrap();
+    assert!(said.contains("no price of USDT"), "{said}");
+    let verified = json(&["verify", arg(&rig.at("journal"))]);
     assert_eq!(verified["identical"], true, "{verified}");
+}
+
+#[test]
+fn rates_elsewhere_and_symbols_of_fx_are_refused_with_what_is_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("record.toml");
+    for (text, why) in [
+        ("[venues.fx]\nsymbols = [\"USDKRW\"]\n", "fx has rates"),
+        (
+            "[venues.upbit.rates]\nUSDKRW = \"dunamu\"\n",
+            "only fx has rates",
+        ),
+        (
+            "[venues.fx.rates]\nUSDKRW = \"bank\"\n",
+            "expected one of `dunamu`",
+        ),
+        ("[venues.fx.rates]\nUSDKRW = \"eodhd\"\n", "EODHD_API_TOKEN"),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let journal = dir.path().join("journal");
+        let args = [
+            "record",
+            "--journal",
+            arg(&journal),
+            "--config",
+            arg(&config),
+        ];
+        let output = onetape(&args)
+            .env_remove("EODHD_API_TOKEN")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{text}: {said}");
+        assert!(said.contains(why), "{text}: {said}");
+    }
 }
