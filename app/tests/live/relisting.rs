@@ -482,6 +482,7 @@ fn facts(journal: &Path) -> (Facts, u64) {
                 names.insert(defined.instrument, defined.symbol.clone());
             }
             Event::TradingRules(_)
+            | Event::ContractTerms(_)
             | Event::RulesText(_)
             | Event::MarketStatus(_)
             | Event::Resolution(_) => {
@@ -545,9 +546,11 @@ fn a_daemon_that_begins_again_tells_nothing_that_stands_on_the_tape() {
         };
         assert_eq!(times(Kind::TradingRules, 1), 1, "{name}: {facts:?}");
         assert_eq!(times(Kind::TradingRules, 2), 0, "{name}: {facts:?}");
-        // Which text holds is told at every start, to strategies that begin with it.
-        assert_eq!(times(Kind::RulesText, 1), 1, "{name}: {facts:?}");
-        assert_eq!(times(Kind::RulesText, 2), 1, "{name}: {facts:?}");
+        // What a contract is about is told at every start, to strategies that begin with it.
+        for kind in [Kind::ContractTerms, Kind::RulesText] {
+            assert_eq!(times(kind, 1), 1, "{name}: {facts:?}");
+            assert_eq!(times(kind, 2), 1, "{name}: {facts:?}");
+        }
         assert_eq!(times(Kind::MarketStatus, 2), 0, "{name}: {facts:?}");
         assert_eq!(times(Kind::Resolution, 2), 0, "{name}: {facts:?}");
     }
