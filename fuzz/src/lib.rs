@@ -116,13 +116,14 @@ pub fn rules(of: &InstrumentDefined) -> TradingRules {
     }
 }
 
-/// A core in a session. What it can't take ends a daemon.
-pub struct Core(Sequencer<NullSink>);
+/// A core in a session, made when something comes for it. What it can't take ends a daemon.
+#[derive(Default)]
+pub struct Core(Option<Sequencer<NullSink>>);
 
 impl Core {
     /// One that knows every instrument.
-    pub fn new() -> Self {
-        let mut core = Self(Sequencer::new(NullSink));
+    fn new() -> Self {
+        let mut core = Self(Some(Sequencer::new(NullSink)));
         core.input(
             START,
             &Event::SessionStart(Box::new(SessionStart {
@@ -146,7 +147,8 @@ impl Core {
     }
 
     fn step(&mut self, at: Nanos, kind: u16, payload: &[u8]) {
-        if let Err(error) = self.0.step(at, kind, payload) {
+        let core = self.0.as_mut().expect("it was made");
+        if let Err(error) = core.step(at, kind, payload) {
             let event = Event::decode(kind, payload);
             panic!("a codec's event ends the core: {error}: {event:?}");
         }
@@ -155,14 +157,11 @@ impl Core {
     /// Takes what a codec has for the tape, and empties it.
     pub fn take(&mut self, at: Nanos, out: &mut Outbox) {
         for (kind, payload) in out.events() {
+            if self.0.is_none() {
+                *self = Self::new();
+            }
             self.step(at, kind.number(), payload);
         }
         out.clear();
-    }
-}
-
-impl Default for Core {
-    fn default() -> Self {
-        Self::new()
     }
 }

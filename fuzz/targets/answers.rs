@@ -210,7 +210,7 @@ fuzz_target!(|data: &[u8]| {
         body: data,
     };
     for mut poll in polls() {
-        let (mut core, mut out) = (Core::new(), Outbox::default());
+        let (mut core, mut out) = (Core::default(), Outbox::default());
         for minute in 0..3 {
             let now = START.after(minute * 60 * SECOND_NS);
             poll.request(now);

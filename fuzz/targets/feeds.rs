@@ -104,7 +104,7 @@ fn feeds() -> Vec<Box<dyn Feed>> {
 
 fuzz_target!(|data: &[u8]| {
     for mut feed in feeds() {
-        let (mut core, mut out, mut now) = (Core::new(), Outbox::default(), START);
+        let (mut core, mut out, mut now) = (Core::default(), Outbox::default(), START);
         feed.opened(now, &mut out);
         core.take(now, &mut out);
         for bytes in data.split(|byte| *byte == 0) {
