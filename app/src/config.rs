@@ -545,6 +545,22 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_load_as_a_daemon_reads_them() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let mut rates = 0;
+        for entry in std::fs::read_dir(examples).unwrap() {
+            let (_, live) = for_daemon(&entry.unwrap().path()).unwrap();
+            rates += live.venues.get("fx").map_or(0, |fx| fx.rates.len());
+        }
+        assert_eq!(rates, 2);
+        let unknown = "[venues.fx.rates]\nUSDKRW = \"a bank\"\n";
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), unknown).unwrap();
+        let failure = for_daemon(file.path()).unwrap_err().to_string();
+        assert!(failure.contains("unknown variant `a bank`"), "{failure}");
+    }
+
+    #[test]
     fn flags_read_like_a_file() {
         let set = [
             "fast=12",

@@ -22,6 +22,10 @@ mod loopback;
 mod markets;
 #[path = "live/outcomes.rs"]
 mod outcomes;
+#[path = "live/pairs.rs"]
+mod pairs;
+#[path = "live/rates.rs"]
+mod rates;
 #[path = "live/refusals.rs"]
 mod refusals;
 #[path = "live/relisting.rs"]

@@ -149,7 +149,7 @@ pub enum OnStop {
 pub struct VenueConfig {
     /// The venue's symbols that go onto the tape.
     pub symbols: Vec<String>,
-    /// Symbols that go onto the tape once the venue has them (Kalshi, Polymarket, Upbit).
+    /// Symbols that go onto the tape once the venue has them (Binance, Kalshi, Polymarket, Upbit).
     pub awaited: Vec<String>,
     /// Series whose markets go onto the tape as they open (Kalshi).
     pub series: Vec<String>,
@@ -172,10 +172,38 @@ pub struct VenueConfig {
     pub account: String,
     /// Our number among the gateway's clients, above 0 and the same for ever (Interactive Brokers).
     pub client_id: i32,
+    /// Won rates by the name that they have on the tape, and where each comes from (FX).
+    pub rates: BTreeMap<String, RateSource>,
     /// Weather stations (NWS).
     pub stations: Vec<StationConfig>,
     /// Whom the weather services may write to.
     pub contact: String,
+}
+
+/// Where a rate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateSource {
+    /// A bank's won for a dollar, as Dunamu passes it on.
+    Dunamu,
+    /// EODHD's delayed won for a dollar.
+    Eodhd,
+    /// Won for a dollar, made once a day.
+    OpenErApi,
+    /// Upbit's last trade of the dollar token.
+    Upbit,
+}
+
+impl RateSource {
+    /// As the configuration has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RateSource::Dunamu => "dunamu",
+            RateSource::Eodhd => "eodhd",
+            RateSource::OpenErApi => "open-er-api",
+            RateSource::Upbit => "upbit",
+        }
+    }
 }
 
 /// A weather station.

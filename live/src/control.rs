@@ -69,6 +69,8 @@ pub struct Control {
     listener: UnixListener,
     socket: PathBuf,
     halt_file: PathBuf,
+    /// The core was told that the file is there.
+    halted_by_file: bool,
     inputs: Inputs,
     window: Window,
     asked: Arc<Asked>,
@@ -98,20 +100,33 @@ impl Control {
             listener,
             socket,
             halt_file: halt_file.map_or_else(|| halt_file_path(journal), Path::to_owned),
+            halted_by_file: false,
             inputs,
             window,
             asked,
         })
     }
 
-    /// Whether the halt file is there.
-    pub fn is_halted_by_file(&self) -> bool {
+    /// Looks whether the halt file is there, and tells the core where that is new; whether it is.
+    pub fn look(&mut self) -> bool {
+        let there = self.is_halted_by_file();
+        if there != self.halted_by_file {
+            self.halted_by_file = there;
+            let (action, is) = match there {
+                true => (OperatorAction::Halt, "is there"),
+                false => (OperatorAction::Resume, "is gone"),
+            };
+            self.operator(action, format!("the halt file {is}"));
+        }
+        there
+    }
+
+    fn is_halted_by_file(&self) -> bool {
         self.halt_file.exists()
     }
 
     /// Answers until the daemon stops.
-    pub fn run(self) {
-        let mut halted_by_file = false;
+    pub fn run(mut self) {
         while !self.asked.to_end.load(Ordering::Acquire) {
             match self.listener.accept() {
                 Ok((stream, _)) => {
@@ -121,20 +136,7 @@ impl Control {
                 }
                 Err(_) => std::thread::sleep(LOOK_EVERY),
             }
-            let there = self.is_halted_by_file();
-            if there != halted_by_file {
-                halted_by_file = there;
-                let action = if there {
-                    OperatorAction::Halt
-                } else {
-                    OperatorAction::Resume
-                };
-                let note = format!(
-                    "the halt file {}",
-                    if there { "is there" } else { "is gone" }
-                );
-                self.operator(action, note);
-            }
+            self.look();
         }
         let _ = std::fs::remove_file(&self.socket);
     }

@@ -13,7 +13,7 @@ use crate::lease::LeaseError;
 use crate::processor;
 use crate::venues::Venue;
 use checks::{check, check_keys, leases, listen, open_venues};
-pub(crate) use listing::read_listing;
+pub(crate) use listing::{NotListed, read_listing};
 use listing::{list, with_awaited};
 use onetape_backtest::unmatched;
 use onetape_engine::event::{AccountLost, Event, OperatorAction, OperatorCommand};

@@ -1,5 +1,5 @@
 //! The local exchange as a process: one listener a venue, keys made for the run, the tape played at its pace.
-use crate::config::{StationConfig, VenueConfig};
+use crate::config::{RateSource, StationConfig, VenueConfig};
 use crate::exchange_facts::Facts;
 use axum::extract::State;
 use axum::routing::{get, post};
@@ -210,6 +210,18 @@ fn venue_config(venue: &str, exchange: &Exchange, facts: &Facts) -> VenueConfig 
             leaders: facts.leaders(),
             ..config
         },
+        "fx" => VenueConfig {
+            symbols: Vec::new(),
+            rates: exchange.with(|truth| {
+                let source = |base: &str| match base {
+                    "USDT" => RateSource::Upbit,
+                    _ => RateSource::Dunamu,
+                };
+                let of = truth.instruments(venue).map(|i| &i.definition);
+                of.map(|d| (d.symbol.clone(), source(&d.base))).collect()
+            }),
+            ..config
+        },
         "nws" => VenueConfig {
             stations: facts.stations(),
             contact: "nobody@localhost".to_owned(),
@@ -258,6 +270,12 @@ fn section(venue: &str, config: &VenueConfig) -> String {
     let _ = writeln!(toml, "[venues.{venue}.addresses]");
     for (base, address) in &config.addresses {
         let _ = writeln!(toml, "{base} = {address:?}");
+    }
+    if !config.rates.is_empty() {
+        let _ = writeln!(toml, "[venues.{venue}.rates]");
+    }
+    for (symbol, source) in &config.rates {
+        let _ = writeln!(toml, "{symbol:?} = {:?}", source.name());
     }
     for station in &config.stations {
         let StationConfig {
@@ -314,10 +332,26 @@ fn faces(exchange: &Arc<Exchange>, facts: &Facts) -> Result<Vec<Face>, String> {
     let keys = faces::eodhd::Keys {
         token: token.clone().into(),
     };
+    let fx = Face {
+        venue: "fx",
+        router: faces::fx::router(
+            exchange.clone(),
+            faces::fx::Keys {
+                token: token.clone().into(),
+            },
+        ),
+        bases: &[
+            ("dunamu", "http"),
+            ("eodhd", "http"),
+            ("open-er-api", "http"),
+            ("upbit", "http"),
+        ],
+        keys: Vec::new(),
+    };
     let eodhd = Face {
         venue: "eodhd",
         router: faces::eodhd::router(exchange.clone(), keys),
-        bases: &[("stream", "ws"), ("rest", "http")],
+        bases: &[("stream", "ws")],
         keys: vec![("EODHD_API_TOKEN", token)],
     };
     let keys = faces::polymarket::Keys::generate(WalletKind::Key);
@@ -360,7 +394,7 @@ fn faces(exchange: &Arc<Exchange>, facts: &Facts) -> Result<Vec<Face>, String> {
         bases: &[("nws", "http"), ("open-meteo", "http")],
         keys: Vec::new(),
     };
-    Ok(vec![binance, kalshi, upbit, eodhd, polymarket, nws])
+    Ok(vec![binance, kalshi, upbit, eodhd, fx, polymarket, nws])
 }
 
 /// An instrument's name on the venue's wire, where the tape has another one.

@@ -2,7 +2,7 @@
 use crate::core::CoreStatus;
 use crate::disk::DiskStatus;
 use crate::inputs::Inputs;
-use crate::intents::IntentRequest;
+use crate::intents::{IntentRequest, Nameable};
 use crate::order_path::OrderPathStatus;
 use crate::replica::Window;
 use crate::sources::ChainBalances;
@@ -11,11 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use onetape_engine::event::{
-    Event, InstrumentDefined, IntentPromoted, OperatorAction, OperatorCommand,
-};
-use onetape_engine::id::Sequence;
-use onetape_engine::market::Market;
+use onetape_engine::event::{Event, IntentPromoted, OperatorAction, OperatorCommand};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +32,7 @@ pub struct Api {
     disk: Arc<DiskStatus>,
     inputs: Inputs,
     token: Option<SecretString>,
-    market: Market,
+    nameable: Nameable,
     keys: Mutex<BTreeSet<String>>,
     turned: Mutex<(u64, Instant)>,
     chain: ChainBalances,
@@ -44,7 +40,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Over a daemon's parts. `definitions` are the instruments that intents may name, `keys` the intents on the tape.
+    /// Over a daemon's parts. `nameable` are the instruments that intents may name, `keys` the intents on the tape.
     #[expect(clippy::too_many_arguments, reason = "each is a part of the daemon")]
     pub(crate) fn new(
         core: Arc<CoreStatus>,
@@ -54,18 +50,11 @@ impl Api {
         disk: Arc<DiskStatus>,
         inputs: Inputs,
         token: Option<SecretString>,
-        definitions: &[InstrumentDefined],
+        nameable: Nameable,
         keys: BTreeSet<String>,
         chain: ChainBalances,
         journal_id: u128,
     ) -> Arc<Self> {
-        let mut market = Market::default();
-        for (place, definition) in definitions.iter().enumerate() {
-            let event = Event::InstrumentDefined(Box::new(definition.clone()));
-            let sequence = Sequence(place as u64 + 1);
-            // They come from a market that took them in this order.
-            let _ = market.evolve(sequence, onetape_engine::time::Nanos(0), &event);
-        }
         Arc::new(Self {
             core,
             window,
@@ -74,7 +63,7 @@ impl Api {
             disk,
             inputs,
             token,
-            market,
+            nameable,
             keys: Mutex::new(keys),
             turned: Mutex::new((0, Instant::now())),
             chain,
@@ -355,7 +344,7 @@ async fn intent(
         Ok(request) => request,
         Err(error) => return failure(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let event = match request.event(key, &api.market) {
+    let event = match api.nameable.event(&request, key) {
         Ok(event) => Event::IntentReceived(Box::new(event)),
         Err(bad) => return failure(StatusCode::UNPROCESSABLE_ENTITY, &bad.to_string()),
     };

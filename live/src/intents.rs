@@ -1,10 +1,13 @@
 //! Order intents from outside: one key, one intent, for ever.
-use onetape_engine::event::IntentReceived;
+use onetape_engine::event::{Event, InstrumentDefined, IntentReceived};
+use onetape_engine::id::Sequence;
 use onetape_engine::market::Market;
 use onetape_engine::number::{NumberError, Price};
 use onetape_engine::order::{OrderType, Side};
+use onetape_engine::time::Nanos;
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An intent as it comes over HTTP. Prices and quantities are texts or numbers, read exactly.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +36,31 @@ pub struct IntentRequest {
     /// What the sender calls it.
     #[serde(default)]
     pub client_tag: String,
+}
+
+/// The instruments that intents may name: those on the tape, and those on their way to it. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Nameable(Arc<Mutex<Market>>);
+
+impl Nameable {
+    /// Adds one; its number is that of those before it.
+    pub fn add(&self, definition: &InstrumentDefined) {
+        let event = Event::InstrumentDefined(Box::new(definition.clone()));
+        // The tape takes them in this order, too, so none is refused here that stands there.
+        let _ = self.market().evolve(Sequence(0), Nanos(0), &event);
+    }
+
+    /// The event of a request, checked against its instrument.
+    ///
+    /// # Errors
+    /// [`BadIntent`].
+    pub fn event(&self, request: &IntentRequest, key: &str) -> Result<IntentReceived, BadIntent> {
+        request.event(key, &self.market())
+    }
+
+    fn market(&self) -> MutexGuard<'_, Market> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why an intent can't be taken.

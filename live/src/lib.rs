@@ -13,6 +13,7 @@ pub mod disk;
 pub mod env_file;
 mod exchange_facts;
 pub mod exchange_host;
+mod fit;
 pub mod gateway;
 pub mod http;
 pub mod http_client;

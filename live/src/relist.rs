@@ -1,10 +1,12 @@
 //! Venues are asked for their markets again while the daemon runs: what opened since goes onto the tape and is subscribed,
 //! and so does what a venue changed about a market that is there. One that a venue lists no more is nothing by itself.
-use crate::daemon::read_listing;
+use crate::daemon::{NotListed, read_listing};
+use crate::fit::fit;
 use crate::gateway::Gateway;
 use crate::http_client::HttpClient;
 use crate::inputs::Inputs;
-use crate::venues::Venue;
+use crate::intents::Nameable;
+use crate::venues::{OnTape, Venue};
 use onetape_engine::event::{
     ContractTerms, Event, FeeSchedule, MarketStatus, RulesText, SessionStart, TradingRules,
     TradingStatus,
@@ -57,6 +59,21 @@ impl Known {
             rules_text: listing.rules_text.clone(),
         }
     }
+}
+
+/// A market as the tape has it, contracts' facts apart; none without trading rules.
+pub(crate) fn on_tape(instrument: &Instrument, now: Nanos) -> Option<Listing> {
+    Some(Listing {
+        definition: instrument.definition.clone(),
+        rules: instrument.rules_at(now)?.clone(),
+        fees: instrument.fees_at(now).cloned(),
+        status: MarketStatus {
+            instrument: instrument.id(),
+            status: instrument.status,
+        },
+        terms: None,
+        rules_text: None,
+    })
 }
 
 /// What a listing tells that is not known; an instrument that is not known at all is defined first.
@@ -183,8 +200,8 @@ pub(crate) struct VenueMarkets {
     /// Those on the tape, shared with the venue's order path.
     pub(crate) instruments: Instruments,
     /// What each was last listed as.
-    pub(crate) known: BTreeMap<String, (InstrumentId, Known)>,
-    /// Symbols that could not be read and were said so.
+    pub(crate) known: BTreeMap<String, Listing>,
+    /// Symbols that could not be read the last time.
     pub(crate) unread: BTreeSet<String>,
 }
 
@@ -195,6 +212,8 @@ pub(crate) struct Relist {
     pub(crate) inputs: Inputs,
     pub(crate) session: SessionConfig,
     pub(crate) venues: Vec<VenueMarkets>,
+    /// What order intents may name.
+    pub(crate) nameable: Nameable,
     /// The number of the next instrument: nobody else defines any while the daemon runs.
     pub(crate) next: InstrumentId,
 }
@@ -236,7 +255,7 @@ impl Relist {
         // What closed for good is asked for no more.
         let known = &markets.known;
         symbols.retain(|symbol| {
-            let closed = |(_, known): &(_, Known)| known.status == TradingStatus::Closed;
+            let closed = |known: &Listing| known.status.status == TradingStatus::Closed;
             !known.get(symbol).is_some_and(closed)
         });
         let mut opened = Vec::new();
@@ -258,26 +277,55 @@ impl Relist {
             return Ok(None);
         };
         let before = markets.known.get(symbol);
-        let id = before.map_or(self.next, |(id, _)| *id);
+        let id = before.map_or(self.next, |known| known.definition.instrument);
         let listings = &mut *markets.listings;
         let read = read_listing(listings, &markets.http, symbol, id, self.clock).await;
         let read = read.and_then(|mut listing| {
             listing.rules.allows_short |= markets.venue.sells_inventory();
-            is_taken(&self.session, &listing, self.inputs.now()).map(|()| listing)
+            let fitted = match before {
+                Some(known) => fit(listing, known.definition.decimals, Some(&known.rules)),
+                None => Ok(listing),
+            };
+            let taken = fitted.and_then(|listing| {
+                is_taken(&self.session, &listing, self.inputs.now()).map(|()| listing)
+            });
+            Ok(taken?)
         });
         let listing = match read {
             Ok(listing) => listing,
-            Err(why) => {
+            Err(NotListed { why, is_gone }) => {
                 // One that is awaited is not there for a long time; that is said once.
-                if markets.unread.insert(symbol.to_owned()) {
+                let is_first = markets.unread.insert(symbol.to_owned());
+                if is_first {
                     tracing::warn!(venue = markets.venue.name(), why, "not listed");
                 }
-                return Ok(None);
+                return match before {
+                    // What the venue denied twice in a row is over.
+                    Some(known) if is_gone && !is_first => {
+                        let mut closed = known.clone();
+                        closed.status.status = TradingStatus::Closed;
+                        self.tell(place, symbol, closed).map(|()| None)
+                    }
+                    _ => Ok(None),
+                };
             }
         };
         markets.unread.remove(symbol);
         let is_new = before.is_none();
-        for event in news(before.map(|(_, known)| known), &listing) {
+        self.tell(place, symbol, listing.clone())?;
+        if is_new {
+            self.next = InstrumentId(id.0 + 1);
+        }
+        Ok(is_new.then_some(listing))
+    }
+
+    /// Tells the tape what is new about a market.
+    fn tell(&mut self, place: usize, symbol: &str, listing: Listing) -> Result<(), CoreGone> {
+        let Some(markets) = self.venues.get_mut(place) else {
+            return Ok(());
+        };
+        let known = markets.known.get(symbol).map(Known::of);
+        for event in news(known.as_ref(), &listing) {
             tracing::info!(
                 venue = markets.venue.name(),
                 symbol,
@@ -288,12 +336,12 @@ impl Relist {
                 return Err(CoreGone);
             }
         }
-        let known = (id, Known::of(&listing));
-        markets.known.insert(symbol.to_owned(), known);
-        if is_new {
-            self.next = InstrumentId(id.0 + 1);
+        // Whoever names it from here on comes behind its definition.
+        if known.is_none() {
+            self.nameable.add(&listing.definition);
         }
-        Ok(is_new.then_some(listing))
+        markets.known.insert(symbol.to_owned(), listing);
+        Ok(())
     }
 
     /// Connects to what opened. It gets connections of its own: those that are at work miss nothing.
@@ -310,9 +358,15 @@ impl Relist {
         };
         // The definitions are on their way to the core, so whatever the account says of them comes after.
         markets.instruments.add(listed());
-        let rules: Vec<TradingRules> = opened.iter().map(|l| l.rules.clone()).collect();
+        let definitions = opened.iter().map(|listing| &listing.definition);
+        markets.venue.learn(definitions);
+        let known = opened.iter().cloned().map(|listing| OnTape {
+            listing,
+            is_settled: false,
+        });
+        let known: Vec<OnTape> = known.collect();
         let venue = &markets.venue;
-        let feeds = venue.market_feeds(&Instruments::new(listed()), &rules, false);
+        let feeds = venue.market_feeds(&Instruments::new(listed()), &known, false);
         let feeds = match feeds {
             Ok(feeds) => feeds,
             Err(error) => {

@@ -156,7 +156,7 @@ impl Replica {
 }
 
 fn shown(sequencer: &Sequencer<NullSink>, last_snapshot: u64) -> Shown {
-    use onetape_engine::market::Trust;
+    use onetape_engine::market::{Instrument, Trust};
     use onetape_engine::order::OrderState;
     let (market, desk) = (sequencer.market(), sequencer.desk());
     let mut shown = Shown {
@@ -171,7 +171,10 @@ fn shown(sequencer: &Sequencer<NullSink>, last_snapshot: u64) -> Shown {
         last_snapshot,
         ..Shown::default()
     };
-    for instrument in market.instruments() {
+    // What has no trading rules is a rate: it has no market that could be missing.
+    let is_traded =
+        |instrument: &&Instrument| instrument.rules_at(sequencer.last_stamp()).is_some();
+    for instrument in market.instruments().iter().filter(is_traded) {
         let live =
             *instrument.book_trust() == Trust::Live || *instrument.quote_trust() == Trust::Live;
         let heard = if live {

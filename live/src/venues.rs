@@ -1,26 +1,29 @@
 //! The venues by name: their addresses, keys, listings, feeds and order interfaces. The one place that knows them all.
 use crate::budget::Allowance;
-use crate::config::VenueConfig;
+use crate::config::{RateSource, VenueConfig};
 use crate::daemon::DaemonError;
 use crate::env_file::Environment;
 use crate::http_client::HttpClient;
-use onetape_engine::event::{InstrumentDefined, TradingRules};
+use onetape_engine::event::{InstrumentDefined, InstrumentType, TradingStatus};
+use onetape_engine::id::InstrumentId;
+use onetape_engine::number::Decimals;
 use onetape_engine::session::VenueMode;
 use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
-    Bucket, Feed, Instruments, Listings, OrderWire, Poll, Request, WireError,
+    Bucket, Feed, Instruments, Listed, Listing, Listings, OrderWire, Poll, Request, WireError,
 };
 use onetape_venues::polygon::Address;
-use onetape_venues::{binance, eodhd, ib, kalshi, polymarket, upbit, weather};
+use onetape_venues::{binance, eodhd, fx, ib, kalshi, polymarket, upbit, weather};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 /// The venues that a configuration may name.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 8] = [
     "binance",
     "eodhd",
+    "fx",
     "ib",
     "kalshi",
     "nws",
@@ -31,10 +34,23 @@ pub const NAMES: [&str; 7] = [
 /// How long a signed Binance request is good, in ms.
 const RECV_WINDOW_MS: u64 = 5_000;
 const MS: u64 = 1_000_000;
+/// What EODHD's token is called.
+const EODHD_TOKEN: [&str; 2] = ["EODHD_API_TOKEN", "EODHD_API_KEY"];
+/// Rates are told with up to six, dollars of the token's trades with up to eight.
+const RATE_DECIMALS: Decimals = Decimals { price: 8, qty: 8 };
 /// How often a gateway is tried at the start, and the longest wait between two tries: a session that died without a word
 /// keeps its client id for some seconds.
 const IB_ATTEMPTS: u32 = 8;
 const IB_RETRY_MS: u64 = 5_000;
+
+/// A market as it stands on the tape already.
+#[derive(Clone, Debug)]
+pub struct OnTape {
+    /// What was told of it last.
+    pub listing: Listing,
+    /// It has paid.
+    pub is_settled: bool,
+}
 
 /// A venue with its addresses and keys.
 pub struct Venue {
@@ -48,7 +64,10 @@ pub struct Venue {
 /// What a venue is told who we are with.
 #[expect(clippy::large_enum_variant, reason = "there is one a venue")]
 enum Keys {
-    Binance(Option<binance::Signer>),
+    Binance {
+        signer: Option<binance::Signer>,
+        pairs: binance::Pairs,
+    },
     Kalshi {
         signer: kalshi::Signer,
         key_id: String,
@@ -69,6 +88,8 @@ enum Keys {
         /// When the exchange is open, as the tape says.
         hours: OnceLock<Vec<Range<Nanos>>>,
     },
+    /// By the name that each rate has on the tape.
+    Fx(BTreeMap<String, fx::Source>),
     /// The gateway holds the keys: whoever reaches it trades.
     Ib(Box<ib::Config>),
     Nws,
@@ -87,7 +108,10 @@ impl Venue {
         environment: &Environment,
     ) -> Result<Self, DaemonError> {
         let keys = match name {
-            "binance" => Keys::Binance(binance_signer(mode, environment)?),
+            "binance" => Keys::Binance {
+                signer: binance_signer(mode, environment)?,
+                pairs: binance::Pairs::default(),
+            },
             "kalshi" => {
                 let id = ["KALSHI_API_KEY_ID", "KALSHI_KEY_ID"];
                 let key_id = environment.need(name, &id)?.expose_secret().to_owned();
@@ -105,12 +129,13 @@ impl Venue {
                 account: polymarket_account(mode, environment)?,
             },
             "eodhd" => {
-                let token = environment.need(name, &["EODHD_API_TOKEN", "EODHD_API_KEY"])?;
+                let token = environment.need(name, &EODHD_TOKEN)?;
                 Keys::Eodhd {
                     token: token.clone(),
                     hours: OnceLock::new(),
                 }
             }
+            "fx" => Keys::Fx(rate_sources(config, environment)?),
             "ib" => Keys::Ib(Box::new(ib_gateway(config, mode)?)),
             "nws" => Keys::Nws,
             _ => {
@@ -207,7 +232,7 @@ impl Venue {
     /// A name of the account that is no secret by itself.
     pub fn account_name(&self) -> String {
         match &self.keys {
-            Keys::Binance(signer) => signer.as_ref().map(|s| s.api_key().to_owned()),
+            Keys::Binance { signer, .. } => signer.as_ref().map(|s| s.api_key().to_owned()),
             Keys::Kalshi { key_id, .. } => Some(key_id.clone()),
             Keys::Upbit { access_key, .. } => access_key
                 .as_ref()
@@ -216,7 +241,7 @@ impl Venue {
                 .as_ref()
                 .map(|(wallet, _)| wallet.funder.to_string()),
             Keys::Ib(config) => Some(config.account.clone()),
-            Keys::Eodhd { .. } | Keys::Nws => None,
+            Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => None,
         }
         .unwrap_or_default()
     }
@@ -227,12 +252,12 @@ impl Venue {
         // Upbit: 12 orders and 30 other requests a second. Polymarket: 500 orders a second, 150 books. Interactive Brokers:
         // 50 messages a second.
         let (write, read) = match self.keys {
-            Keys::Binance(_) => (5, 100),
+            Keys::Binance { .. } => (5, 100),
             Keys::Kalshi { .. } => (100, 200),
             Keys::Upbit { .. } => (12, 30),
             Keys::Polymarket { .. } => (200, 100),
             Keys::Ib(_) => (35, 15),
-            Keys::Eodhd { .. } | Keys::Nws => (1, 10),
+            Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => (1, 10),
         };
         let stated = |stated: u32, known: u32| if stated == 0 { known } else { stated };
         Allowance {
@@ -244,7 +269,7 @@ impl Venue {
     /// How the venue is asked for its markets; a data provider has none of its own.
     pub fn listings(&self) -> Option<Box<dyn Listings>> {
         Some(match &self.keys {
-            Keys::Binance(signer) => {
+            Keys::Binance { signer, .. } => {
                 Box::new(binance::Markets::new(signer.clone(), RECV_WINDOW_MS))
             }
             Keys::Kalshi { shards, .. } => {
@@ -259,8 +284,26 @@ impl Venue {
                 let config = polymarket::ListingConfig::default();
                 Box::new(polymarket::Markets::new(config, [], tokens.clone()))
             }
-            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Nws => return None,
+            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => return None,
         })
+    }
+
+    /// Instruments that are ours to define, since their source lists none: rates, which nobody trades here. Their numbers
+    /// are for the tape to give.
+    pub fn rates(&self) -> Vec<InstrumentDefined> {
+        let Keys::Fx(sources) = &self.keys else {
+            return Vec::new();
+        };
+        let define = |(symbol, source): (&String, &fx::Source)| InstrumentDefined {
+            instrument: InstrumentId(0),
+            venue: self.name.clone(),
+            symbol: symbol.clone(),
+            instrument_type: InstrumentType::Spot,
+            base: source.base().to_owned(),
+            quote: "KRW".to_owned(),
+            decimals: RATE_DECIMALS,
+        };
+        sources.iter().map(define).collect()
     }
 
     /// The gateway of a broker, which is asked and told over a connection of its own; the venues over HTTP have none.
@@ -285,20 +328,44 @@ impl Venue {
     pub fn probe(&self) -> Option<Request> {
         let symbol = self.config.symbols.first()?;
         let target = match &self.keys {
-            Keys::Binance(_) => "/api/v3/ping".to_owned(),
+            Keys::Binance { .. } => "/api/v3/ping".to_owned(),
             Keys::Kalshi { .. } => format!("/trade-api/v2/markets/{symbol}"),
             Keys::Upbit { .. } => format!("/v1/orderbook/instruments?markets={symbol}"),
             Keys::Polymarket { .. } => "/time".to_owned(),
-            Keys::Eodhd { .. } | Keys::Nws | Keys::Ib(_) => return None,
+            Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws | Keys::Ib(_) => return None,
         };
         Some(Request::get("rest", target, Bucket::Public))
     }
 
     /// Sources that are asked again and again.
-    pub fn polls(&self) -> Vec<Box<dyn Poll>> {
-        let Keys::Nws = self.keys else {
-            return Vec::new();
-        };
+    pub fn polls(&self, instruments: &Instruments) -> Vec<Box<dyn Poll>> {
+        match &self.keys {
+            Keys::Fx(sources) => self.rate_polls(sources, instruments),
+            Keys::Nws => self.weather_polls(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn rate_polls(
+        &self,
+        sources: &BTreeMap<String, fx::Source>,
+        instruments: &Instruments,
+    ) -> Vec<Box<dyn Poll>> {
+        let mut polls: Vec<Box<dyn Poll>> = Vec::new();
+        for (symbol, source) in sources {
+            let mut config = fx::Config::of(source);
+            if self.config.silence_ms != 0 {
+                config.max_age_ms = self.config.silence_ms;
+            }
+            if let Some(listed) = instruments.symbol(symbol) {
+                let poll = fx::RatePoll::new(source.clone(), listed.clone(), config);
+                polls.push(Box::new(poll));
+            }
+        }
+        polls
+    }
+
+    fn weather_polls(&self) -> Vec<Box<dyn Poll>> {
         let mut polls: Vec<Box<dyn Poll>> = Vec::new();
         for config in &self.config.stations {
             let station = config.station();
@@ -320,6 +387,15 @@ impl Venue {
         polls
     }
 
+    /// Learns of instruments that are new on the tape; other venues' are none of it. What the venue's feeds and orders know
+    /// grows with it.
+    pub fn learn<'a>(&self, definitions: impl IntoIterator<Item = &'a InstrumentDefined>) {
+        if let Keys::Binance { pairs, .. } = &self.keys {
+            let own = definitions.into_iter().filter(|d| d.venue == self.name);
+            pairs.add(own);
+        }
+    }
+
     /// The venue's connections: market data, our own account where `account` says so, and wallets that are followed.
     ///
     /// # Errors
@@ -327,16 +403,17 @@ impl Venue {
     pub fn feeds(
         &self,
         instruments: &Instruments,
-        definitions: &[InstrumentDefined],
-        rules: &[TradingRules],
+        known: &[OnTape],
         account: bool,
     ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
-        let mut feeds = self.market_feeds(instruments, rules, account)?;
+        let mut feeds = self.market_feeds(instruments, known, account)?;
         match &self.keys {
-            Keys::Binance(Some(signer)) if account => {
-                let pairs = binance::Pairs::new(self.own(definitions));
+            Keys::Binance {
+                signer: Some(signer),
+                pairs,
+            } if account => {
                 let config = binance::UserConfig::default();
-                let user = binance::UserFeed::new(config, signer.clone(), pairs);
+                let user = binance::UserFeed::new(config, signer.clone(), pairs.clone());
                 feeds.push(Box::new(user));
             }
             Keys::Upbit {
@@ -372,28 +449,39 @@ impl Venue {
         Ok(feeds)
     }
 
-    /// Connections for the market data of some instruments. Kalshi tells of our account on the same one, where `account`
-    /// says so.
+    /// Connections for the market data of some instruments, of which `known` is on the tape. Kalshi tells of our account on
+    /// the same one, where `account` says so.
     ///
     /// # Errors
     /// [`DaemonError`] when there are more symbols than a connection takes.
     pub fn market_feeds(
         &self,
         instruments: &Instruments,
-        rules: &[TradingRules],
+        known: &[OnTape],
         account: bool,
     ) -> Result<Vec<Box<dyn Feed>>, DaemonError> {
         let silence_ns = self.config.silence_ms * MS;
         let silence = |default: u64| if silence_ns == 0 { default } else { silence_ns };
         let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
         match &self.keys {
-            Keys::Binance(_) => {
+            Keys::Binance { .. } => {
                 let mut config = binance::FeedConfig::new(binance::Product::Spot);
                 config.book_silence_ns = silence(config.book_silence_ns);
                 config.quote_silence_ns = silence(config.quote_silence_ns);
                 config.reconnect_after_ns = silence(config.reconnect_after_ns);
-                let feed = binance::MarketFeed::new(config, instruments);
-                feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+                // One that was taken off would be silent for ever.
+                let is_closed = |listed: &&Listed| {
+                    known.iter().map(|known| &known.listing).any(|listing| {
+                        listing.definition.instrument == listed.instrument
+                            && listing.status.status == TradingStatus::Closed
+                    })
+                };
+                let open = instruments.iter().filter(|listed| !is_closed(listed));
+                let open = Instruments::new(open.cloned());
+                if !open.is_empty() {
+                    let feed = binance::MarketFeed::new(config, &open);
+                    feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
+                }
             }
             Keys::Kalshi { signer, .. } => {
                 let mut config = kalshi::FeedConfig {
@@ -403,7 +491,10 @@ impl Venue {
                 if self.config.silence_ms != 0 {
                     config.silent_after_ms = self.config.silence_ms;
                 }
-                let feed = kalshi::KalshiFeed::new(signer.clone(), instruments.clone(), config);
+                let mut feed = kalshi::KalshiFeed::new(signer.clone(), instruments.clone(), config);
+                for known in known {
+                    feed.known(&known.listing, known.is_settled);
+                }
                 feeds.push(Box::new(feed));
             }
             Keys::Upbit { .. } => {
@@ -415,7 +506,8 @@ impl Venue {
             Keys::Polymarket { tokens, .. } => {
                 let mut config = polymarket::MarketFeedConfig::default();
                 config.silence_ns = silence(config.silence_ns);
-                let feed = polymarket::MarketFeed::new(config, instruments, rules, tokens.clone());
+                let rules: Vec<_> = known.iter().map(|k| k.listing.rules.clone()).collect();
+                let feed = polymarket::MarketFeed::new(config, instruments, &rules, tokens.clone());
                 feeds.push(Box::new(feed.map_err(|e| self.refused(&e))?));
             }
             Keys::Eodhd { .. } if instruments.is_empty() => {}
@@ -434,7 +526,7 @@ impl Venue {
                     })?));
                 }
             }
-            Keys::Ib(_) | Keys::Nws => {}
+            Keys::Ib(_) | Keys::Fx(_) | Keys::Nws => {}
         }
         Ok(feeds)
     }
@@ -443,25 +535,20 @@ impl Venue {
     ///
     /// # Errors
     /// [`DaemonError`] when there is no key.
-    pub fn orders(
-        &self,
-        instruments: &Instruments,
-        definitions: &[InstrumentDefined],
-    ) -> Result<Box<dyn OrderWire>, DaemonError> {
+    pub fn orders(&self, instruments: &Instruments) -> Result<Box<dyn OrderWire>, DaemonError> {
         let lost_after_ns = self.lost_after_ms * MS;
         let no_key = || DaemonError::Venue {
             venue: self.name.clone(),
             why: "orders need a key".to_owned(),
         };
         Ok(match &self.keys {
-            Keys::Binance(signer) => {
+            Keys::Binance { signer, pairs } => {
                 let signer = signer.clone().ok_or_else(no_key)?;
                 let config = binance::OrdersConfig {
                     lost_after_ns,
                     ..binance::OrdersConfig::default()
                 };
-                let pairs = binance::Pairs::new(self.own(definitions));
-                Box::new(binance::Orders::new(config, signer, pairs))
+                Box::new(binance::Orders::new(config, signer, pairs.clone()))
             }
             Keys::Kalshi { signer, shards, .. } => {
                 let config = kalshi::OrderConfig::default();
@@ -503,7 +590,7 @@ impl Venue {
                     polymarket::Orders::new(config, instruments, tokens, wallet, credentials);
                 Box::new(orders)
             }
-            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Nws => return Err(no_key()),
+            Keys::Ib(_) | Keys::Eodhd { .. } | Keys::Fx(_) | Keys::Nws => return Err(no_key()),
         })
     }
 
@@ -517,13 +604,6 @@ impl Venue {
             })
         };
         self.config.leaders.iter().map(address).collect()
-    }
-
-    fn own<'a>(
-        &'a self,
-        definitions: &'a [InstrumentDefined],
-    ) -> impl Iterator<Item = &'a InstrumentDefined> {
-        definitions.iter().filter(|d| d.venue == self.name)
     }
 
     fn refused(&self, error: &WireError) -> DaemonError {
@@ -552,6 +632,7 @@ fn addresses(
         "kalshi" => &kalshi::PRODUCTION,
         "polymarket" => &polymarket::PRODUCTION,
         "eodhd" => &eodhd::PRODUCTION,
+        "fx" => &fx::PRODUCTION,
         "nws" => &weather::PRODUCTION,
         _ => &upbit::PRODUCTION,
     };
@@ -652,6 +733,27 @@ fn ib_gateway(config: &VenueConfig, mode: VenueMode) -> Result<ib::Config, Daemo
     let refused = gateway.check();
     refused.map_err(|error| wrong(format!("addresses.tws: {error} (mode {})", mode.name())))?;
     Ok(gateway)
+}
+
+/// Where rates come from; EODHD's needs its token.
+fn rate_sources(
+    config: &VenueConfig,
+    environment: &Environment,
+) -> Result<BTreeMap<String, fx::Source>, DaemonError> {
+    let mut sources = BTreeMap::new();
+    for (symbol, source) in &config.rates {
+        let source = match source {
+            RateSource::Dunamu => fx::Source::Dunamu("FRX.KRWUSD".to_owned()),
+            RateSource::Eodhd => {
+                let token = environment.need("fx", &EODHD_TOKEN)?;
+                fx::Source::Eodhd("USDKRW.FOREX".to_owned(), token.clone())
+            }
+            RateSource::OpenErApi => fx::Source::OpenEr,
+            RateSource::Upbit => fx::Source::Upbit("KRW-USDT".to_owned()),
+        };
+        sources.insert(symbol.clone(), source);
+    }
+    Ok(sources)
 }
 
 fn binance_signer(

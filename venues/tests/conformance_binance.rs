@@ -600,7 +600,14 @@ fn exchange_info(text: &str) {
         .unwrap();
     assert_eq!(listing.status.status, TradingStatus::Halted);
     let other = markets.read("XRPBTC", InstrumentId(3), &[ok(text)], now);
-    assert!(other.unwrap_err().to_string().contains("XRPBTC"));
+    let other = other.unwrap_err();
+    assert!(other.to_string().contains("XRPBTC") && !markets.is_gone(&other));
+    let gone = Response {
+        status: 400,
+        ..ok(r#"{"code":-1121,"msg":"Invalid symbol."}"#)
+    };
+    let gone = markets.read("XRPBTC", InstrumentId(3), &[gone], now);
+    assert!(markets.is_gone(&gone.unwrap_err()));
 }
 
 fn rest_commission(text: &str) {

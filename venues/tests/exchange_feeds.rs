@@ -75,7 +75,7 @@ fn define(
         venue: venue.to_owned(),
         symbol: symbol.to_owned(),
         instrument_type,
-        base: symbol.to_owned(),
+        base: symbol.trim_end_matches("KRW").to_owned(),
         quote: quote.to_owned(),
         decimals: Decimals::new(2, qty_decimals).unwrap(),
     };
@@ -300,29 +300,85 @@ async fn a_providers_streams_bring_the_journals_market_to_the_tape_again() {
 }
 
 #[tokio::test]
-async fn a_delayed_rate_is_asked_for_and_may_not_be_there() {
+async fn every_source_of_rates_says_what_was_traded_last_and_when() {
     let exchange = exchange_at("2026-11-20T15:00:00Z");
     let token = SecretString::from("TOKEN");
-    let keys = exchange::eodhd::Keys {
+    let keys = exchange::fx::Keys {
         token: token.clone(),
     };
-    let address = listen(exchange::eodhd::router(Arc::clone(&exchange), keys)).await;
-    let poll = |token: &str| {
-        let source = fx::Source::Eodhd("USDKRW.FOREX".into(), SecretString::from(token));
+    let address = listen(exchange::fx::router(Arc::clone(&exchange), keys)).await;
+    let sources = |token: &str| {
+        [
+            fx::Source::Dunamu("FRX.KRWUSD".into()),
+            fx::Source::OpenEr,
+            fx::Source::Eodhd("USDKRW.FOREX".into(), SecretString::from(token)),
+            fx::Source::Upbit("KRW-USDT".into()),
+        ]
+    };
+    let poll = |source: fx::Source| {
         let config = fx::Config::of(&source);
         fx::RatePoll::new(source, listed(PAIR, "USDKRW", 2), config)
     };
     let now = exchange.now();
-    let none = ask(address, &mut poll("TOKEN"), now).await.unwrap_err();
-    assert!(none.contains("'close'") && none.contains("NA"), "{none}");
+    for (source, said) in
+        sources("TOKEN")
+            .into_iter()
+            .zip(["'code'", "unsupported-code", "NA", "'market'"])
+    {
+        let none = ask(address, &mut poll(source), now).await.unwrap_err();
+        assert!(none.contains(said), "{none}");
+    }
+    let token_pair = InstrumentId(2);
+    define(
+        &exchange,
+        token_pair,
+        "fx",
+        "USDTKRW",
+        InstrumentType::Spot,
+        "KRW",
+        2,
+    );
     trade(&exchange, PAIR, 145_805, 1);
-    let frames = ask(address, &mut poll("TOKEN"), now).await.unwrap();
-    let Ok(Event::Trade(seen)) = Event::decode(frames[0].0.number(), &frames[0].1) else {
-        panic!("not a trade")
-    };
-    assert_eq!((seen.price, seen.qty), (Price(145_805), Qty(100)));
-    let refused = ask(address, &mut poll("wrong"), now).await.unwrap_err();
+    trade(&exchange, token_pair, 146_600, 12_050);
+    for (place, source) in sources("TOKEN").into_iter().enumerate() {
+        let name = source.name();
+        let mut poll = poll(source);
+        // What was traded is heard of a moment later.
+        let frames = loop {
+            if let Ok(frames) = ask(address, &mut poll, now).await {
+                break frames;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let Ok(Event::Trade(seen)) = Event::decode(frames[0].0.number(), &frames[0].1) else {
+            panic!("not a trade")
+        };
+        let (price, qty) = match place {
+            3 => (146_600, 12_050),
+            _ => (145_805, 100),
+        };
+        assert_eq!((seen.price, seen.qty), (Price(price), Qty(qty)), "{name}");
+        let whole = if matches!(place, 1 | 2) {
+            1_000_000_000
+        } else {
+            1_000_000
+        };
+        let made = 1_795_253_400_124_000_000;
+        assert_eq!(seen.venue_time_ns, made / whole * whole, "{name}");
+    }
+    let [.., refused, _] = sources("wrong");
+    let refused = ask(address, &mut poll(refused), now).await.unwrap_err();
     assert!(refused.contains("401"), "{refused}");
+    // Each says once what it is told to say.
+    let text = "<html>busy</html>".to_owned();
+    let source = "dunamu".to_owned();
+    exchange
+        .faults()
+        .command(exchange::Fault::Answer { source, text });
+    let [first, ..] = sources("TOKEN");
+    let mut first = poll(first);
+    assert!(ask(address, &mut first, now).await.is_err());
+    assert_eq!(ask(address, &mut first, now).await.unwrap().len(), 1);
 }
 
 fn new_york() -> weather::Station {

@@ -381,7 +381,7 @@ impl Link {
                 .unwrap();
             let rules = Event::TradingRules(listing.rules.clone());
             tape.evolve(Sequence(place.into()), START, &rules).unwrap();
-            feed.known(&listing);
+            feed.known(&listing, false);
         }
         Self {
             feed,

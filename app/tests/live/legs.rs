@@ -9,9 +9,9 @@ const LATER: &str = "KXBTCD-26JAN0517-T91000";
 
 /// What happened to the one order of two legs.
 #[derive(Debug, Default)]
-struct Story {
-    states: Vec<ParentState>,
-    alarms: Vec<Alarm>,
+pub(super) struct Story {
+    pub(super) states: Vec<ParentState>,
+    pub(super) alarms: Vec<Alarm>,
     filled: [i64; 2],
 }
 
@@ -94,7 +94,7 @@ fn run(fault: &str, rule: &str, ends: ParentState) -> Story {
     told
 }
 
-fn story(journal: &Path) -> Story {
+pub(super) fn story(journal: &Path) -> Story {
     let mut story = Story::default();
     frames(journal, |_, _, event| match event {
         Event::ParentChanged(parent) => {

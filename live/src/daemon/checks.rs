@@ -29,10 +29,22 @@ pub(super) fn check(options: &RunOptions) -> Result<Environment, DaemonError> {
         if !of.series.is_empty() && venue != "kalshi" {
             return config(format!("venues.{venue}.series: only kalshi has series"));
         }
-        let can_wait = matches!(venue.as_str(), "kalshi" | "polymarket" | "upbit");
+        if !of.rates.is_empty() && venue != "fx" {
+            return config(format!("venues.{venue}.rates: only fx has rates"));
+        }
+        if !of.symbols.is_empty() && venue == "fx" {
+            return config(
+                "venues.fx.symbols: fx has rates: name each with its source, as in rates = { USDKRW = \"dunamu\" }"
+                    .to_owned(),
+            );
+        }
+        let can_wait = matches!(
+            venue.as_str(),
+            "binance" | "kalshi" | "polymarket" | "upbit"
+        );
         if !of.awaited.is_empty() && !can_wait {
             return config(format!(
-                "venues.{venue}.awaited: only kalshi, polymarket and upbit can be waited for; name it in symbols once it is there"
+                "venues.{venue}.awaited: only binance, kalshi, polymarket and upbit can be waited for; name it in symbols once it is there"
             ));
         }
     }
@@ -180,7 +192,7 @@ pub(super) async fn check_keys(options: &RunOptions, venues: &[Venue]) -> Result
         if !mode.is_real() || options.record_only || venue.gateway().is_some() {
             continue;
         }
-        let mut wire = venue.orders(&Instruments::default(), &[])?;
+        let mut wire = venue.orders(&Instruments::default())?;
         let http = http_client(venue, options.clock)?;
         let request = wire.ask(&Query::Balances, None, options.clock.now());
         let Some(answer) = http.send(request).await else {

@@ -2,6 +2,7 @@
 use super::checks::check_clock;
 use super::tape::step;
 use super::{DaemonError, RunOptions, http_client};
+use crate::fit::fit;
 use crate::http_client::HttpClient;
 use crate::ib;
 use crate::probe;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 pub(super) type Gateways = BTreeMap<String, ib::Connection>;
 
 /// Markets by venue and symbol, as they were listed.
-pub(super) type Markets = BTreeMap<String, BTreeMap<String, (InstrumentId, Known)>>;
+pub(super) type Markets = BTreeMap<String, BTreeMap<String, Listing>>;
 
 /// Puts the configured symbols onto the tape as their venues list them, and what changed about those that are there.
 /// Returns the connections that were opened for it, and what was listed.
@@ -35,6 +36,7 @@ pub(super) async fn list(
     let (mut gateways, mut drifts) = (Gateways::new(), BTreeMap::new());
     let mut markets = Markets::new();
     for venue in venues {
+        define_rates(venue, options, sequencer)?;
         let http = http_client(venue, options.clock)?;
         let failed = |why| DaemonError::Venue {
             venue: venue.name().to_owned(),
@@ -69,12 +71,23 @@ pub(super) async fn list(
             let known = find(sequencer.market(), venue.name(), &symbol);
             let id = known.unwrap_or(InstrumentId(sequencer.market().instruments().len() as u32));
             let listing = match (&mut gateway, &mut listings) {
-                (Some(gateway), _) => gateway.list(&symbol, id, options.clock.now()).await,
+                (Some(gateway), _) => {
+                    let listing = gateway.list(&symbol, id, options.clock.now()).await;
+                    listing.map_err(NotListed::from)
+                }
                 (None, Some(listings)) => {
                     read_listing(&mut **listings, &http, &symbol, id, options.clock).await
                 }
                 (None, None) => continue,
             };
+            let instrument = known.and_then(|id| sequencer.market().instrument(id).ok());
+            if let Err(NotListed { why, is_gone: true }) = &listing
+                && let Some(last) = instrument.and_then(|i| relist::on_tape(i, options.clock.now()))
+            {
+                said(&format!("{}: not there any more: {why}", venue.name()));
+                listed.insert(symbol, last);
+                continue;
+            }
             if let Err(why) = &listing
                 && !must_be_there
             {
@@ -84,14 +97,17 @@ pub(super) async fn list(
             if listing.is_err() {
                 check_clock(options, http.drift_ms())?;
             }
-            let mut listing = listing.map_err(failed)?;
+            let mut listing = listing.map_err(|not| failed(not.why))?;
             listing.rules.allows_short |= venue.sells_inventory();
-            let instrument = known.and_then(|id| sequencer.market().instrument(id).ok());
+            if let Some(known) = instrument {
+                let rules = known.rules_at(options.clock.now());
+                listing = fit(listing, known.decimals(), rules).map_err(failed)?;
+            }
             let known = instrument.map(|i| Known::on_tape(i, options.clock.now()));
             for event in relist::news(known.as_ref(), &listing) {
                 step(sequencer, options.clock, &event)?;
             }
-            listed.insert(symbol, (id, Known::of(&listing)));
+            listed.insert(symbol, listing);
         }
         said(&format!("{}: {} symbols", venue.name(), listed.len()));
         if let Some(drift_ms) = http.drift_ms() {
@@ -103,6 +119,31 @@ pub(super) async fn list(
     }
     check_clock(options, probe::drift_ms(&drifts))?;
     Ok((gateways, markets))
+}
+
+/// Puts a venue's rates onto the tape. They have no trading rules: nothing of them can be ordered.
+fn define_rates(
+    venue: &Venue,
+    options: &RunOptions,
+    sequencer: &mut Sequencer<JournalSink>,
+) -> Result<(), DaemonError> {
+    for mut rate in venue.rates() {
+        let market = sequencer.market();
+        if let Some(id) = find(market, venue.name(), &rate.symbol) {
+            let known = market.instrument(id).map(|known| &known.definition);
+            if known.is_ok_and(|known| known.base != rate.base) {
+                return Err(DaemonError::Config(format!(
+                    "venues.fx.rates.{}: on the tape it is no price of {}: give this rate another name",
+                    rate.symbol, rate.base
+                )));
+            }
+            continue;
+        }
+        rate.instrument = InstrumentId(market.instruments().len() as u32);
+        let defined = Event::InstrumentDefined(Box::new(rate));
+        step(sequencer, options.clock, &defined)?;
+    }
+    Ok(())
 }
 
 /// The market with what is awaited in it, for names that the configuration may use already.
@@ -127,6 +168,30 @@ pub(super) fn with_awaited(venues: &[Venue], market: &Market) -> Market {
     market
 }
 
+/// Why a symbol has no listing.
+#[derive(Debug)]
+pub(crate) struct NotListed {
+    /// Why, in words.
+    pub(crate) why: String,
+    /// The venue says that it has no such market.
+    pub(crate) is_gone: bool,
+}
+
+impl From<String> for NotListed {
+    fn from(why: String) -> Self {
+        Self {
+            why,
+            is_gone: false,
+        }
+    }
+}
+
+impl std::fmt::Display for NotListed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 /// A symbol as its venue lists it. Where a first answer only tells what to ask for, it is asked a second time.
 pub(crate) async fn read_listing(
     listings: &mut dyn onetape_venues::gateway::Listings,
@@ -134,8 +199,8 @@ pub(crate) async fn read_listing(
     symbol: &str,
     id: InstrumentId,
     clock: ExchangeClock,
-) -> Result<Listing, String> {
-    let mut last = String::new();
+) -> Result<Listing, NotListed> {
+    let mut last = NotListed::from(String::new());
     for _ in 0..2 {
         let mut answers = Vec::new();
         for request in listings.requests(symbol, clock.now()) {
@@ -147,7 +212,12 @@ pub(crate) async fn read_listing(
         let responses: Vec<_> = answers.iter().map(|answer| answer.response()).collect();
         match listings.read(symbol, id, &responses, clock.now()) {
             Ok(listing) => return Ok(listing),
-            Err(error) => last = format!("'{symbol}': {error}"),
+            Err(error) => {
+                last = NotListed {
+                    why: format!("'{symbol}': {error}"),
+                    is_gone: listings.is_gone(&error),
+                }
+            }
         }
     }
     Err(last)

@@ -14,15 +14,16 @@ use crate::env_file::Environment;
 use crate::gateway::{Gateway, Poller};
 use crate::http::Api;
 use crate::inputs::Inputs;
+use crate::intents::Nameable;
 use crate::keeper::Keeper;
 use crate::order_path::OrderPathStatus;
 use crate::probe::{Drifts, Probe};
-use crate::relist::{Relist, VenueMarkets};
+use crate::relist::{self, Relist, VenueMarkets};
 use crate::replica::{Replica, Window};
 use crate::sources::{self, ChainBalances, ChainWatch};
 use crate::telegram::Chat;
 use crate::transport::HttpTransport;
-use crate::venues::Venue;
+use crate::venues::{OnTape, Venue};
 use crate::verifier::Verifier;
 use onetape_backtest::JournalSink;
 use onetape_backtest::describe::Names;
@@ -32,7 +33,8 @@ use onetape_engine::market::Market;
 use onetape_engine::order::Order;
 use onetape_engine::risk::HaltReason;
 use onetape_engine::sequencer::Sequencer;
-use onetape_venues::gateway::{Instruments, Listed};
+use onetape_engine::time::Nanos;
+use onetape_venues::gateway::{Instruments, Listed, Listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -141,12 +143,6 @@ impl Running {
         };
 
         let now = options.clock.now();
-        let rules: Vec<_> = before
-            .market
-            .instruments()
-            .iter()
-            .filter_map(|instrument| instrument.rules_at(now).cloned())
-            .collect();
         let mut paths: BTreeMap<String, Arc<OrderPathStatus>> = BTreeMap::new();
         let (mut feeds, mut order_paths) = (Vec::new(), Vec::new());
         let (mut pollers, mut probes) = (Vec::new(), Vec::new());
@@ -155,6 +151,9 @@ impl Running {
         let mut relisted = Vec::new();
         for venue in venues {
             let instruments = instruments_of(&definitions, venue.instruments_of());
+            venue.learn(&definitions);
+            let listed = markets.remove(venue.name()).unwrap_or_default();
+            let known = known(&before.market, venue.name(), &listed, now);
             let mut account = None;
             if options.session.mode(venue.name()).is_real() && !options.record_only {
                 let (facts, told) = mpsc::unbounded_channel();
@@ -166,7 +165,7 @@ impl Running {
                         Box::new(|_| Box::new(transport))
                     }
                     None => {
-                        let wire = venue.orders(&instruments, &definitions)?;
+                        let wire = venue.orders(&instruments)?;
                         let (http, inputs) = (http_client(&venue, options.clock)?, inputs.clone());
                         Box::new(|budget| Box::new(HttpTransport::new(wire, http, budget, inputs)))
                     }
@@ -183,7 +182,7 @@ impl Running {
                     chains.push(ChainWatch {
                         venue: venue.name().to_owned(),
                         wallet,
-                        wire: venue.orders(&instruments, &definitions)?,
+                        wire: venue.orders(&instruments)?,
                         http: http_client(&venue, options.clock)?,
                         inputs: inputs.clone(),
                         balances: chain.clone(),
@@ -200,14 +199,14 @@ impl Running {
                     drifts: drifts.clone(),
                 });
             }
-            for poll in venue.polls() {
+            for poll in venue.polls(&instruments) {
                 pollers.push(Poller {
                     poll,
                     http: http_client(&venue, options.clock)?,
                     inputs: inputs.clone(),
                 });
             }
-            for feed in venue.feeds(&instruments, &definitions, &rules, account.is_some())? {
+            for feed in venue.feeds(&instruments, &known, account.is_some())? {
                 feeds.push(Gateway {
                     venue: venue.name().to_owned(),
                     feed,
@@ -222,7 +221,7 @@ impl Running {
                     http: http_client(&venue, options.clock)?,
                     listings,
                     instruments,
-                    known: markets.remove(venue.name()).unwrap_or_default(),
+                    known: listed,
                     unread: BTreeSet::new(),
                     venue,
                 });
@@ -281,11 +280,12 @@ impl Running {
             window.clone(),
             asked.clone(),
         );
-        let control = control.map_err(|source| DaemonError::System {
+        let mut control = control.map_err(|source| DaemonError::System {
             what: "could not open the control socket".to_owned(),
             source,
         })?;
-        if control.is_halted_by_file() {
+        // Nor is there anything else in the queue before it.
+        if control.look() {
             said("halted: the halt file is there");
         }
         threads.push(spawn("control", move || {
@@ -308,6 +308,10 @@ impl Running {
             source,
         })?;
 
+        let nameable = Nameable::default();
+        for definition in &definitions {
+            nameable.add(definition);
+        }
         let token = environment.get(&["ONETAPE_API_TOKEN", "AT_BEARER_TOKEN"]);
         let api = Api::new(
             core_status,
@@ -317,7 +321,7 @@ impl Running {
             disk,
             inputs.clone(),
             token.cloned(),
-            &definitions,
+            nameable.clone(),
             intent_keys(&options.journal)?,
             chain,
             onetape_journal::Reader::open(&options.journal)?.journal_id(),
@@ -357,6 +361,7 @@ impl Running {
                 inputs: inputs.clone(),
                 session: session(options),
                 venues: relisted,
+                nameable,
                 next: InstrumentId(definitions.len() as u32),
             };
             runtime.spawn(relist.run());
@@ -523,6 +528,25 @@ pub(super) fn alarms(
     let (mut alarms, caller) = Alarms::new(journal, before.first_own, watch, chat);
     alarms.standing(sequencer.desk().risk().halts.iter().copied());
     Ok(Some((alarms, caller)))
+}
+
+/// A venue's markets as they stand on the tape: as they were listed just now, or as it had them.
+fn known(
+    market: &Market,
+    venue: &str,
+    listed: &BTreeMap<String, Listing>,
+    now: Nanos,
+) -> Vec<OnTape> {
+    let of = market.instruments().iter();
+    let of = of.filter(|instrument| instrument.definition.venue == venue);
+    let known = of.filter_map(|instrument| {
+        let listed = listed.get(&instrument.definition.symbol).cloned();
+        Some(OnTape {
+            listing: listed.or_else(|| relist::on_tape(instrument, now))?,
+            is_settled: instrument.settled_at.is_some(),
+        })
+    });
+    known.collect()
 }
 
 pub(super) fn instruments_of(definitions: &[InstrumentDefined], venue: &str) -> Instruments {

@@ -3,6 +3,9 @@ use super::VENUE;
 use crate::gateway::{WireError, shortened};
 use onetape_engine::number::NumberError;
 
+/// "Invalid symbol.": the venue lists no such pair, or not any more (errors.md, -1121 BAD_SYMBOL).
+pub(super) const NO_SUCH_SYMBOL: i64 = -1121;
+
 /// A message that can't be used, and why. The texts name the field as the venue spells it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {

@@ -2,7 +2,7 @@
 use super::VENUE;
 use super::answer::{body, read, to_ms};
 use super::commission::Commission;
-use super::error::bad_field;
+use super::error::{NO_SUCH_SYMBOL, bad_field};
 use super::sign::{API_KEY_HEADER, Form, Signer};
 use crate::gateway::{Bucket, Listing, Listings, Request, Response, WireError, shortened};
 use onetape_engine::event::{
@@ -63,6 +63,10 @@ impl Listings for Markets {
             });
         }
         requests
+    }
+
+    fn is_gone(&self, error: &WireError) -> bool {
+        matches!(error, WireError::Refused { code, .. } if *code == NO_SUCH_SYMBOL.to_string())
     }
 
     fn read(

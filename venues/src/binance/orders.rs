@@ -2,7 +2,7 @@
 use super::answer::{
     Account, Judged, OrderAnswer, ServerTime, TradeRow, body, from_ms, judged, pair_of, read, to_ms,
 };
-use super::error::bad_field;
+use super::error::{NO_SUCH_SYMBOL, bad_field};
 use super::pairs::{Pair, Pairs};
 use super::sign::{API_KEY_HEADER, Form, Signer};
 use super::{ApiError, VENUE};
@@ -116,7 +116,6 @@ impl Orders {
         let account: Account<'_> = read("account", body(response)?)?;
         let known: HashSet<&str> = self
             .pairs
-            .as_slice()
             .iter()
             .flat_map(|pair| [pair.base.as_str(), pair.quote.as_str()])
             .collect();
@@ -125,7 +124,7 @@ impl Orders {
             let total = balance.free + balance.locked;
             if positions {
                 let of = |pair: &&Pair| pair.base == balance.currency;
-                if let Some(pair) = self.pairs.as_slice().iter().find(of) {
+                if let Some(pair) = self.pairs.iter().find(of) {
                     out.push(AccountFact::Holding(Holding {
                         instrument: pair.listed.instrument,
                         qty: whole_lots(pair, total)?,
@@ -373,8 +372,8 @@ impl OrderWire for Orders {
         if let Judged::Refused(error) = judged(first) {
             let waited = asked_at.map_or(0, |at| at.since(order.order.decided_at));
             match error.code {
-                // "Order does not exist."
-                -2013 if waited > self.config.lost_after_ns => return Ok(false),
+                // "Order does not exist.", or its pair does not any more.
+                -2013 | NO_SUCH_SYMBOL if waited > self.config.lost_after_ns => return Ok(false),
                 // "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
                 -2026 => {
                     out.push(AccountFact::Order(OrderFact {
@@ -431,7 +430,7 @@ impl OrderWire for Orders {
                 let cursor = cursor.unwrap_or("0");
                 let (place, from) = cursor.split_once(':').unwrap_or((cursor, ""));
                 self.fills_of = place.parse().unwrap_or(0);
-                let symbol = self.pairs.as_slice().get(self.fills_of);
+                let symbol = self.pairs.iter().nth(self.fills_of);
                 let form =
                     Form::default().with("symbol", symbol.map_or("", |pair| &pair.listed.symbol));
                 let form = if from.is_empty() {
@@ -464,7 +463,11 @@ impl OrderWire for Orders {
             Query::Holdings => self.account(response, true, out).map(|()| None),
             Query::Balances => self.account(response, false, out).map(|()| None),
             Query::Fills { .. } => {
-                let rows: Vec<TradeRow<'_>> = read("myTrades", body(response)?)?;
+                let rows: Vec<TradeRow<'_>> = match judged(Some(response)) {
+                    // A pair that was taken off tells of no trades, and those of the others count.
+                    Judged::Refused(error) if error.code == NO_SUCH_SYMBOL => Vec::new(),
+                    _ => read("myTrades", body(response)?)?,
+                };
                 for row in &rows {
                     let pair = pair_of(&self.pairs, "myTrades", &row.symbol)?;
                     out.push(AccountFact::Fill(row.fill(pair, None)?));
@@ -473,7 +476,9 @@ impl OrderWire for Orders {
                 let next_pair = self.fills_of.saturating_add(1);
                 Ok(match last {
                     Some(last) => Some(format!("{}:{}", self.fills_of, last.id.saturating_add(1))),
-                    None if next_pair < self.pairs.as_slice().len() => Some(next_pair.to_string()),
+                    None if self.pairs.iter().nth(next_pair).is_some() => {
+                        Some(next_pair.to_string())
+                    }
                     None => None,
                 })
             }

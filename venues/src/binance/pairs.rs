@@ -1,12 +1,11 @@
 //! The instruments whose orders we place, with the currencies that they trade: fees come in either, or in BNB.
 use super::VENUE;
 use super::error::bad_field;
-use crate::gateway::{Listed, WireError, shortened};
+use crate::gateway::{Growing, Listed, WireError, shortened};
 use onetape_engine::event::InstrumentDefined;
 use onetape_engine::id::InstrumentId;
 use onetape_engine::number::{NumberError, Price, Qty};
 use rust_decimal::Decimal;
-use std::collections::HashMap;
 
 /// An instrument and its currencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,50 +53,52 @@ impl Pair {
     }
 }
 
-/// All of them, by symbol and by id.
-#[derive(Clone, Debug, Default)]
-pub struct Pairs {
-    pairs: Vec<Pair>,
-    by_symbol: HashMap<String, usize>,
-    by_id: HashMap<InstrumentId, usize>,
+impl AsRef<Listed> for Pair {
+    fn as_ref(&self) -> &Listed {
+        &self.listed
+    }
 }
+
+/// All of them, by symbol and by id. Clones share them: what is added later is known to all.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs(Growing<Pair>);
 
 impl Pairs {
     /// From their definitions on the tape.
     pub fn new<'a>(definitions: impl IntoIterator<Item = &'a InstrumentDefined>) -> Self {
-        let mut pairs = Self::default();
-        for one in definitions {
-            let place = pairs.pairs.len();
-            pairs.by_symbol.insert(one.symbol.clone(), place);
-            pairs.by_id.insert(one.instrument, place);
-            pairs.pairs.push(Pair {
-                listed: Listed {
-                    instrument: one.instrument,
-                    symbol: one.symbol.clone(),
-                    decimals: one.decimals,
-                },
-                base: one.base.clone(),
-                quote: one.quote.clone(),
-            });
-        }
-        pairs
+        Self(Growing::new(definitions.into_iter().map(pair)))
+    }
+
+    /// Adds some that are not among them.
+    pub fn add<'a>(&self, definitions: impl IntoIterator<Item = &'a InstrumentDefined>) {
+        self.0.add(definitions.into_iter().map(pair));
     }
 
     /// By the venue's symbol.
     pub fn symbol(&self, symbol: &str) -> Option<&Pair> {
-        let place = self.by_symbol.get(symbol)?;
-        self.pairs.get(*place)
+        self.0.symbol(symbol)
     }
 
     /// By the tape's id.
     pub fn id(&self, id: InstrumentId) -> Option<&Pair> {
-        let place = self.by_id.get(&id)?;
-        self.pairs.get(*place)
+        self.0.id(id)
     }
 
     /// In the order given.
-    pub fn as_slice(&self) -> &[Pair] {
-        &self.pairs
+    pub fn iter(&self) -> impl Iterator<Item = &Pair> {
+        self.0.iter()
+    }
+}
+
+fn pair(one: &InstrumentDefined) -> Pair {
+    Pair {
+        listed: Listed {
+            instrument: one.instrument,
+            symbol: one.symbol.clone(),
+            decimals: one.decimals,
+        },
+        base: one.base.clone(),
+        quote: one.quote.clone(),
     }
 }
 

@@ -17,10 +17,7 @@ pub(crate) use message::one_unit;
 pub use message::{ForexQuote, Message, Status, UsQuote, UsTrade, decode};
 pub use rest::{real_time_rate, real_time_request};
 
-/// Where the venue is, by the names of base addresses.
-pub const PRODUCTION: [(&str, &str); 2] = [
-    ("stream", "wss://ws.eodhistoricaldata.com"),
-    ("rest", "https://eodhd.com"),
-];
+/// Where the venue is, by the names of base addresses. Its rates over REST are in [`crate::fx::PRODUCTION`].
+pub const PRODUCTION: [(&str, &str); 1] = [("stream", "wss://ws.eodhistoricaldata.com")];
 
 const VENUE: &str = "eodhd";

@@ -26,7 +26,7 @@ struct Fields<'a> {
 pub fn real_time_request(code: &str, token: &SecretString) -> Request {
     let token = token.expose_secret();
     let target = format!("/api/real-time/{code}?api_token={token}&fmt=json");
-    Request::get("rest", target, Bucket::Public)
+    Request::get("eodhd", target, Bucket::Public)
 }
 
 /// Reads the answer: the last rate and when it was. The venue says "NA" where it has none.

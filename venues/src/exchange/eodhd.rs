@@ -1,4 +1,4 @@
-//! EODHD's wire: streams of prints and quotes, and the delayed rate over REST.
+//! EODHD's wire: streams of prints and quotes. Its delayed rate is with the other rates, in [`super::fx`].
 //!
 //! Stocks are the journal's instruments of venue "ib" or "eodhd", currency pairs those of "fx" or "eodhd"; the provider's
 //! symbol is the journal's.
@@ -12,10 +12,9 @@ use axum::routing::get;
 use futures_util::stream::StreamExt;
 use onetape_engine::event::{Event, Quote, Trade};
 use onetape_engine::id::InstrumentId;
-use onetape_engine::market::{Instrument, Top};
+use onetape_engine::market::Top;
 use onetape_engine::number::Decimals;
 use onetape_engine::order::Side;
-use onetape_engine::time::Nanos;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,7 +57,6 @@ struct Token {
 pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
     Router::new()
         .route("/ws/{stream}", get(stream))
-        .route("/api/real-time/{code}", get(real_time))
         .with_state(Face { exchange, keys })
 }
 
@@ -255,33 +253,4 @@ fn frame(
 /// A number as JSON has it: exact up to 15 digits.
 pub(super) fn raw(number: rust_decimal::Decimal) -> Value {
     serde_json::from_str(&number.normalize().to_string()).unwrap_or(Value::Null)
-}
-
-async fn real_time(
-    State(face): State<Face>,
-    Path(code): Path<String>,
-    Query(token): Query<Token>,
-) -> Response {
-    if !face.lets_in(&token) {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    let symbol = code.split('.').next().unwrap_or_default();
-    let now = face.exchange.now();
-    let answer = face.exchange.with(|truth| {
-        let mut venues = PAIRS.iter().chain(&STOCKS);
-        let found = venues.find_map(|venue| truth.symbol(venue, symbol));
-        found.map(|instrument| rate(&code, instrument, now))
-    });
-    match answer {
-        Some(answer) => axum::Json(answer).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-fn rate(code: &str, instrument: &Instrument, now: Nanos) -> Value {
-    let close = match instrument.last_trade {
-        Some(price) => raw(instrument.decimals().price_decimal(price).normalize()),
-        None => "NA".into(),
-    };
-    json!({"code": code, "timestamp": now.0 / 1_000_000_000, "gmtoffset": 0, "close": close, "volume": 0})
 }

@@ -85,6 +85,13 @@ pub enum Fault {
         /// The venue's clock minus the exchange's.
         skew_ms: i64,
     },
+    /// The next answer of a source that is asked on schedule.
+    Answer {
+        /// Which source: "dunamu".
+        source: String,
+        /// What it says instead.
+        text: String,
+    },
     /// A fill of the venue is taken back before it is final (Polymarket).
     FailNextTrade {
         /// Which venue.
@@ -226,6 +233,16 @@ impl Faults {
         self.with(|state| {
             state.take(|fault| match fault {
                 Fault::Order { venue: of, kind } if of == venue => Some(*kind),
+                _ => None,
+            })
+        })
+    }
+
+    /// What a source says instead of its next answer.
+    pub(super) fn answer(&self, source: &str) -> Option<String> {
+        self.with(|state| {
+            state.take(|fault| match fault {
+                Fault::Answer { source: of, text } if of == source => Some(text.clone()),
                 _ => None,
             })
         })

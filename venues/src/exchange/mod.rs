@@ -13,6 +13,7 @@
 pub mod binance;
 pub mod eodhd;
 mod fault;
+pub mod fx;
 pub mod ib;
 pub mod kalshi;
 mod matching;

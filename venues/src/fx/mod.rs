@@ -15,9 +15,10 @@ pub use poll::{Config, RatePoll};
 pub use rate::{Rate, Rates, Stale, premium};
 pub use source::{Source, dunamu, krw_usdt, open_er};
 
-/// Where the sources are, by the names of base addresses. EODHD's is in [`crate::eodhd::PRODUCTION`].
-pub const PRODUCTION: [(&str, &str); 3] = [
+/// Where the sources are, by the names of base addresses.
+pub const PRODUCTION: [(&str, &str); 4] = [
     ("dunamu", "https://quotation-api-cdn.dunamu.com"),
+    ("eodhd", "https://eodhd.com"),
     ("open-er-api", "https://open.er-api.com"),
     ("upbit", "https://api.upbit.com"),
 ];

@@ -298,7 +298,7 @@ mod tests {
             ),
             (
                 Source::Eodhd("USDKRW.FOREX".into(), token),
-                "rest /api/real-time/USDKRW.FOREX?api_token=T&fmt=json",
+                "eodhd /api/real-time/USDKRW.FOREX?api_token=T&fmt=json",
                 r#"{"code":"USDKRW.FOREX","timestamp":9,"close":1458.05}"#,
             ),
             (

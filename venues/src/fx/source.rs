@@ -25,13 +25,21 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source's short name.
+    /// The source's short name, which is that of its base address.
     pub const fn name(&self) -> &'static str {
         match self {
             Source::Dunamu(_) => "dunamu",
             Source::OpenEr => "open-er-api",
             Source::Eodhd(..) => "eodhd",
             Source::Upbit(_) => "upbit",
+        }
+    }
+
+    /// What its rate is the price of, in won: dollars, or the dollar token.
+    pub const fn base(&self) -> &'static str {
+        match self {
+            Source::Dunamu(_) | Source::OpenEr | Source::Eodhd(..) => "USD",
+            Source::Upbit(_) => "USDT",
         }
     }
 

@@ -16,34 +16,53 @@ pub struct Listed {
     pub decimals: Decimals,
 }
 
-/// A venue's instruments, by symbol and by id. Clones share them: what is added later is known to all.
-#[derive(Clone, Debug, Default)]
-pub struct Instruments(Arc<Batch>);
-
-/// Those that came together, and what came after them. Nothing is ever taken out, so that looking up takes no lock.
-#[derive(Debug, Default)]
-struct Batch {
-    listed: Vec<Listed>,
-    by_symbol: HashMap<String, usize>,
-    by_id: HashMap<InstrumentId, usize>,
-    later: OnceLock<Instruments>,
+impl AsRef<Listed> for Listed {
+    fn as_ref(&self) -> &Listed {
+        self
+    }
 }
 
-impl Instruments {
+/// A venue's instruments.
+pub type Instruments = Growing<Listed>;
+
+/// What a codec has to know of each instrument, by symbol and by id. Clones share it: what is added later is known to all.
+#[derive(Clone, Debug)]
+pub struct Growing<T>(Arc<Batch<T>>);
+
+/// Those that came together, and what came after them. Nothing is ever taken out, so that looking up takes no lock.
+#[derive(Debug)]
+struct Batch<T> {
+    listed: Vec<T>,
+    by_symbol: HashMap<String, usize>,
+    by_id: HashMap<InstrumentId, usize>,
+    later: OnceLock<Growing<T>>,
+}
+
+impl<T: AsRef<Listed>> Default for Growing<T> {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+impl<T: AsRef<Listed>> Growing<T> {
     /// Of these; a symbol that stands twice counts as its last.
-    pub fn new(listed: impl IntoIterator<Item = Listed>) -> Self {
-        let mut batch = Batch::default();
-        for one in listed {
-            let place = batch.listed.len();
-            batch.by_symbol.insert(one.symbol.clone(), place);
-            batch.by_id.insert(one.instrument, place);
-            batch.listed.push(one);
-        }
-        Self(Arc::new(batch))
+    pub fn new(listed: impl IntoIterator<Item = T>) -> Self {
+        let listed: Vec<T> = listed.into_iter().collect();
+        let places = || listed.iter().map(AsRef::as_ref).enumerate();
+        Self(Arc::new(Batch {
+            by_symbol: places()
+                .map(|(place, one)| (one.symbol.clone(), place))
+                .collect(),
+            by_id: places()
+                .map(|(place, one)| (one.instrument, place))
+                .collect(),
+            later: OnceLock::new(),
+            listed,
+        }))
     }
 
-    /// Adds instruments that are not among them.
-    pub fn add(&self, listed: impl IntoIterator<Item = Listed>) {
+    /// Adds some that are not among them.
+    pub fn add(&self, listed: impl IntoIterator<Item = T>) {
         let mut later = Self::new(listed);
         let mut last = self;
         while let Err(back) = last.0.later.set(later) {
@@ -56,7 +75,7 @@ impl Instruments {
         }
     }
 
-    fn batches(&self) -> impl Iterator<Item = &Batch> {
+    fn batches(&self) -> impl Iterator<Item = &Batch<T>> {
         successors(Some(&*self.0), |batch| {
             batch.later.get().map(|later| &*later.0)
         })
@@ -64,20 +83,20 @@ impl Instruments {
 
     /// By the venue's symbol.
     #[inline]
-    pub fn symbol(&self, symbol: &str) -> Option<&Listed> {
-        let place = |batch: &'_ Batch| batch.by_symbol.get(symbol).copied();
+    pub fn symbol(&self, symbol: &str) -> Option<&T> {
+        let place = |batch: &'_ Batch<T>| batch.by_symbol.get(symbol).copied();
         self.batches()
             .find_map(|batch| batch.listed.get(place(batch)?))
     }
 
     /// By the tape's id.
-    pub fn id(&self, id: InstrumentId) -> Option<&Listed> {
+    pub fn id(&self, id: InstrumentId) -> Option<&T> {
         self.batches()
             .find_map(|batch| batch.listed.get(*batch.by_id.get(&id)?))
     }
 
     /// All of them, in the order given.
-    pub fn iter(&self) -> impl Iterator<Item = &Listed> {
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.batches().flat_map(|batch| &batch.listed)
     }
 

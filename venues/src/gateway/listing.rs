@@ -43,6 +43,11 @@ pub trait Listings: Send {
         now: Nanos,
     ) -> Result<Listing, WireError>;
 
+    /// Whether what [`read`](Self::read) failed with is the venue's word that it has no such market, now or any more.
+    fn is_gone(&self, _error: &WireError) -> bool {
+        false
+    }
+
     /// The request for the open markets of a series, from a page's cursor on; `None` where the venue has no series.
     fn series_request(&self, _series: &str, _cursor: &str) -> Option<Request> {
         None

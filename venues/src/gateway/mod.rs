@@ -24,7 +24,7 @@ pub use feed::{Feed, Handshake};
 #[cfg(feature = "live")]
 pub(crate) use hex::hex;
 pub use http::{Bucket, Method, Request, Response};
-pub use instruments::{Instruments, Listed};
+pub use instruments::{Growing, Instruments, Listed};
 pub use listing::{Listing, Listings};
 pub use order::{CancelAnswer, KnownOrder, NewOrder, OrderWire, PlaceAnswer, Query, Refusal};
 pub use outbox::Outbox;

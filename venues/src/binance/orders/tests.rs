@@ -462,6 +462,51 @@ proptest! {
 }
 
 #[test]
+fn a_pair_that_was_taken_off_holds_up_neither_fills_nor_look_ups() {
+    let body = r#"{"code":-1121,"msg":"Invalid symbol."}"#;
+    let gone = Response {
+        status: 400,
+        headers: &[],
+        body: body.as_bytes(),
+    };
+    let (mut wire, mut facts) = (orders(), Vec::new());
+    let fills = Query::Fills { since: NOW };
+    wire.ask(&fills, None, NOW);
+    // The next pair's turn.
+    assert_eq!(
+        wire.answer(&fills, &gone, &mut facts),
+        Ok(Some("1".to_owned()))
+    );
+    let late = NOW.after(60 * SECOND_NS);
+    let order = order();
+    wire.lookup(&known(order.clone()), late);
+    assert_eq!(
+        wire.looked_up(&known(order), &[gone, gone], &mut facts),
+        Ok(false)
+    );
+    assert!(facts.is_empty());
+}
+
+#[test]
+fn a_pair_that_comes_later_is_known_to_every_clone() {
+    let pairs = pairs();
+    let clone = pairs.clone();
+    let later = InstrumentDefined {
+        instrument: InstrumentId(9),
+        venue: VENUE.to_owned(),
+        symbol: "SOLUSDT".to_owned(),
+        instrument_type: InstrumentType::Spot,
+        base: "SOL".to_owned(),
+        quote: "USDT".to_owned(),
+        decimals: Decimals { price: 2, qty: 3 },
+    };
+    clone.add([&later]);
+    assert_eq!(pairs.symbol("SOLUSDT").unwrap().base, "SOL");
+    assert_eq!(pairs.id(InstrumentId(9)), clone.symbol("SOLUSDT"));
+    assert_eq!(pairs.iter().count(), 3);
+}
+
+#[test]
 fn a_pair_is_found_by_symbol_and_id() {
     let pairs = pairs();
     let listed: Option<&Listed> = pairs.symbol("ETHUSDT").map(|pair| &pair.listed);

@@ -144,6 +144,13 @@ fn instrument<'a>(truth: &'a Truth, params: &Params) -> Result<&'a Instrument, R
     truth.symbol(VENUE, symbol).ok_or(BAD_SYMBOL)
 }
 
+/// One that is not delisted: of those the venue tells nothing.
+fn listed<'a>(truth: &'a Truth, params: &Params) -> Result<&'a Instrument, Refusal> {
+    let found = instrument(truth, params)?;
+    let is_there = found.status != TradingStatus::Closed;
+    is_there.then_some(found).ok_or(BAD_SYMBOL)
+}
+
 pub(super) async fn ping() -> Json<Value> {
     Json(json!({}))
 }
@@ -157,7 +164,7 @@ pub(super) async fn exchange_info(State(face): Shared, RawQuery(query): RawQuery
     let now = face.exchange.now();
     face.exchange.with(|truth| {
         let symbols: Vec<Value> = match params.get("symbol") {
-            Some(_) => vec![symbol_info(instrument(truth, &params)?, now)],
+            Some(_) => vec![symbol_info(listed(truth, &params)?, now)],
             None => truth
                 .instruments(VENUE)
                 .map(|one| symbol_info(one, now))
@@ -405,7 +412,7 @@ pub(super) async fn my_trades(
     let number = |name: &str| params.get(name).and_then(|text| text.parse::<u64>().ok());
     let limit = number("limit").unwrap_or(500).min(1000);
     face.exchange.with(|truth| {
-        let one = instrument(truth, &params)?;
+        let one = listed(truth, &params)?;
         let d = one.decimals();
         let wanted = |fill: &&VenueFill| {
             fill.instrument == one.id()

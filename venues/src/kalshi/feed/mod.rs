@@ -122,9 +122,9 @@ impl KalshiFeed {
         }
     }
 
-    /// What the tape holds of a market already. Without it the venue's first answer goes onto the tape as a change, and
-    /// contract terms are not watched.
-    pub fn known(&mut self, listing: &Listing) {
+    /// What the tape holds of a market already, and whether that it paid. Without it the venue's first answer goes onto the
+    /// tape as a change, and contract terms are not watched.
+    pub fn known(&mut self, listing: &Listing, is_settled: bool) {
         let symbol = &listing.definition.symbol;
         if let Some(place) = self.places.get(symbol) {
             let known = &mut self.markets[*place].known;
@@ -132,6 +132,7 @@ impl KalshiFeed {
             known.status = Some(listing.status.status);
             known.terms = listing.terms.clone();
             known.rules_hash = listing.rules_text.as_ref().map(|t| t.rules_hash.clone());
+            known.is_resolved = is_settled;
         }
     }
 
