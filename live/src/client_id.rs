@@ -19,6 +19,11 @@ impl ClientIdScheme {
         format!("{}{}", self.prefix, order.0)
     }
 
+    /// The name of the group of alternatives that begins with an order: no two groups have the same, ever.
+    pub fn group(&self, first: OrderId) -> String {
+        format!("{}{}-g", self.prefix, first.0)
+    }
+
     /// The order of a client id, where it is one of this journal.
     pub fn order(&self, client_id: &str) -> Option<OrderId> {
         let number = client_id.strip_prefix(&self.prefix)?;

@@ -10,7 +10,7 @@ use crate::client_id::ClientIdScheme;
 use crate::inputs::Inputs;
 use crate::latency::Latency;
 use crate::tracker::{Booked, Terms, Tracker};
-use crate::transport::{Found, Transport};
+use crate::transport::{Found, Linked, Transport};
 use onetape_engine::event::{
     AccountLost, AccountReport, CashHeld, Event, ExecutionReport, Holding, InstrumentDefined, Kind,
     OrderDecided,
@@ -85,6 +85,7 @@ pub struct OrderPath {
     inputs: Inputs,
     facts: mpsc::UnboundedReceiver<AccountFact>,
     tracker: Tracker,
+    ids: ClientIdScheme,
     instruments: BTreeSet<InstrumentId>,
     options: OrderPathOptions,
     status: Arc<OrderPathStatus>,
@@ -151,7 +152,8 @@ impl OrderPath {
         let mut path = Self {
             venue: start.venue.to_owned(),
             journal: start.journal.to_owned(),
-            tracker: Tracker::new(ids, options.lost_after),
+            tracker: Tracker::new(ids.clone(), options.lost_after),
+            ids,
             transport,
             budget,
             inputs,
@@ -338,8 +340,11 @@ impl OrderPath {
                 _ => {}
             }
             if ends_step && !(decided.is_empty() && cancels.is_empty()) {
-                for (approval, order, at) in decided.drain(..) {
-                    self.place(approval, &order, at, tasks);
+                let groups: Vec<Option<String>> = groups(&decided)
+                    .map(|first| Some(self.ids.group(first?)))
+                    .collect();
+                for ((approval, order, at), group) in decided.drain(..).zip(groups) {
+                    self.place(approval, &order, group.as_deref(), at, tasks);
                 }
                 for (id, at) in cancels.drain(..) {
                     if self.tracker.wants_cancel(id) {
@@ -371,15 +376,17 @@ impl OrderPath {
         &mut self,
         approval: Approval,
         order: &OrderDecided,
+        group: Option<&str>,
         at: Nanos,
         tasks: &mut JoinSet<Done>,
     ) {
         let now = Instant::now();
         let id = approval.id;
+        let linked = Linked { group };
         let Some(new) = self.tracker.decided(id, order, at, now) else {
             return;
         };
-        let sending = match self.transport.place(&new, self.inputs.now()) {
+        let sending = match self.transport.place(&new, &linked, self.inputs.now()) {
             Ok(sending) => sending,
             Err(refusal) => {
                 tracing::warn!(order = id.0, %refusal, "not sent");
@@ -491,7 +498,13 @@ impl OrderPath {
                     self.cancelling.insert(id, now + CANCEL_AGAIN);
                 }
             }
-            Done::LookedUp(id, found) => self.looked_up(id, found, now),
+            Done::LookedUp(id, found) => {
+                // What was told before the answer counts before it.
+                while let Ok(fact) = self.facts.try_recv() {
+                    self.fact(fact);
+                }
+                self.looked_up(id, found, now);
+            }
             Done::Gathered(result) => self.gathered(result, tasks),
             Done::OrphanCancelled => {}
             Done::KeptAlive(true) => {}
@@ -686,4 +699,22 @@ impl OrderPath {
         self.next_keep_alive = Some(now + Duration::from_millis(every_ms));
         tasks.spawn_local(async move { Done::KeptAlive(answer.await) });
     }
+}
+
+/// By order of a step: the first of the alternatives that it is one of, where the step decided several.
+fn groups(
+    decided: &[(Approval, OrderDecided, Nanos)],
+) -> impl Iterator<Item = Option<OrderId>> + '_ {
+    decided.iter().map(|(_, order, _)| {
+        let one_of = order.one_of?;
+        let of_group = |other: &&(Approval, OrderDecided, Nanos)| {
+            let of = (other.1.strategy, other.1.instrument);
+            let group = other.1.one_of.map(|other| other.group);
+            of == (order.strategy, order.instrument) && group == Some(one_of.group)
+        };
+        let mut alternatives = decided.iter().filter(of_group).peekable();
+        let first = alternatives.peek()?.0.id;
+        let is_other = |it: &(Approval, OrderDecided, Nanos)| it.1.one_of != Some(one_of);
+        alternatives.any(is_other).then_some(first)
+    })
 }

@@ -75,6 +75,16 @@ impl Tracked {
         }
     }
 
+    /// Whether it is wanted back and the venue has it.
+    fn is_to_cancel(&self) -> bool {
+        self.wants_cancel
+            && self.ending.is_none()
+            && matches!(
+                self.state,
+                OrderState::Acked | OrderState::PartiallyFilled
+            )
+    }
+
     fn look_up_soon(&mut self, now: Instant) {
         self.lookup_after = LOOKUP_FIRST;
         let at = now + self.lookup_after;
@@ -176,7 +186,7 @@ impl Tracker {
             qty: order.qty,
             tag: order.tag,
             worst_price: None,
-            one_of: None,
+            one_of: order.one_of,
         };
         self.add(order.id, &decided, order.decided_at, now);
         if let Some(tracked) = self.orders.get_mut(&order.id) {
@@ -278,23 +288,12 @@ impl Tracker {
             return false;
         };
         tracked.wants_cancel = true;
-        matches!(
-            tracked.state,
-            OrderState::Acked | OrderState::PartiallyFilled
-        )
+        tracked.is_to_cancel()
     }
 
     /// Orders that the tape wants cancelled and that the venue has by now.
     pub fn to_cancel(&self) -> Vec<OrderId> {
-        let due = |tracked: &Tracked| {
-            tracked.wants_cancel
-                && tracked.ending.is_none()
-                && matches!(
-                    tracked.state,
-                    OrderState::Acked | OrderState::PartiallyFilled
-                )
-        };
-        let due = self.working().filter(|(_, tracked)| due(tracked));
+        let due = self.working().filter(|(_, it)| it.is_to_cancel());
         due.map(|(id, _)| id).collect()
     }
 
@@ -382,7 +381,12 @@ impl Tracker {
                     OrderState::Expired => VenueReason::NoLiquidity,
                     _ => VenueReason::Other,
                 };
-                tracked.ending = Some((state, fact.filled, Some(reason)));
+                // The venue cancels an alternative when the other has filled: that fill is looked up first, so that nobody
+                // takes a position for unprotected that is closed.
+                let is_by_venue = tracked.decided.one_of.is_some() && reason == VenueReason::Other;
+                let is_told = state != OrderState::Cancelled || !is_by_venue;
+                let filled = fact.filled.filter(|_| is_told);
+                tracked.ending = Some((state, filled, Some(reason)));
             }
             _ => {}
         }
@@ -716,7 +720,7 @@ mod tests {
     use super::*;
     use onetape_engine::event::Liquidity;
     use onetape_engine::id::StrategyId;
-    use onetape_engine::order::{OrderType, TimeInForce};
+    use onetape_engine::order::{OneOf, OrderType, TimeInForce};
     use proptest::prelude::*;
     use rust_decimal::Decimal;
 
@@ -743,6 +747,10 @@ mod tests {
         }
 
         fn send(&mut self, id: u64, qty: i64) -> OrderId {
+            self.send_one_of(id, qty, None)
+        }
+
+        fn send_one_of(&mut self, id: u64, qty: i64, one_of: Option<OneOf>) -> OrderId {
             let decided = OrderDecided {
                 cause: Sequence(1),
                 strategy: StrategyId(0),
@@ -754,7 +762,7 @@ mod tests {
                 qty: Qty(qty),
                 tag: 0,
                 worst_price: None,
-                one_of: None,
+                one_of,
             };
             let id = OrderId(id);
             self.tracker.decided(id, &decided, Nanos(0), self.now);
@@ -851,6 +859,40 @@ mod tests {
         rig.fill(rig.key(id), "f1", 4);
         assert_eq!(rig.states(), [(PartiallyFilled, 4), (Cancelled, 0)]);
         assert!(rig.tracker.is_clear());
+    }
+
+    #[test]
+    fn an_alternative_that_the_venue_cancels_is_over_once_the_others_fills_were_looked_up() {
+        let mut rig = Rig::new();
+        let one_of = |alternative| {
+            let group = 1;
+            Some(OneOf { group, alternative })
+        };
+        let (stop, target) = (
+            rig.send_one_of(7, 10, one_of(3)),
+            rig.send_one_of(8, 10, one_of(4)),
+        );
+        for id in [stop, target] {
+            rig.tracker.answered(id, accepted(id), rig.now);
+        }
+        rig.states();
+        rig.order(rig.key(stop), Cancelled, Some(0));
+        assert_eq!(rig.states(), [], "the target's fill may be on its way");
+        // What the strategy then asks for is gone already: nothing is sent.
+        assert!(!rig.tracker.wants_cancel(stop));
+        assert!(rig.tracker.to_cancel().is_empty());
+        let now = rig.after(200);
+        assert_eq!(rig.tracker.to_look_up(now), [stop]);
+        rig.fill(rig.key(target), "f1", 10);
+        rig.tracker.looked_up(stop, Some(true), now);
+        assert_eq!(rig.states(), [(Filled, 10), (Cancelled, 0)]);
+        assert!(rig.tracker.is_clear());
+        // What we cancel ourselves is over at once.
+        let alone = rig.send_one_of(9, 10, one_of(3));
+        rig.tracker.answered(alone, accepted(alone), rig.now);
+        assert!(rig.tracker.wants_cancel(alone));
+        rig.order(rig.key(alone), Cancelled, Some(0));
+        assert_eq!(rig.states().last(), Some(&(Cancelled, 0)));
     }
 
     #[test]
