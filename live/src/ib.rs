@@ -165,6 +165,12 @@ impl Transport for BrokerTransport {
         let placing = ToPlace {
             order: Kept::new(order, None),
             group: linked.group.map(str::to_owned),
+            exits: linked
+                .exits
+                .iter()
+                .map(|exit| Kept::new(exit, None))
+                .collect(),
+            exits_group: linked.exits_group.map(str::to_owned),
         };
         let asked = self.request(|answer| Command::Place(placing, answer));
         let answer = asked.map(|answered| match answered {
@@ -228,10 +234,12 @@ enum Command {
     Ask(Query, oneshot::Sender<Result<Vec<AccountFact>, String>>),
 }
 
-/// An order to place, with the name of its one-cancels-all group.
+/// An order to place, with its exits and the names of the one-cancels-all groups of both.
 struct ToPlace {
     order: Kept,
     group: Option<String>,
+    exits: Vec<Kept>,
+    exits_group: Option<String>,
 }
 
 /// Whom the broker's news go to.
@@ -324,15 +332,17 @@ impl<B: Broker> Keeper<B> {
         let known = placing.order.known();
         let oca = Oca {
             own: placing.group.as_deref(),
-            children: None,
+            children: placing.exits_group.as_deref(),
         };
         let outcome = if self.is_lost {
             PlaceAnswer::Rejected {
                 why: "not sent: the way to the broker is lost".to_owned(),
             }
         } else {
-            let group = core::slice::from_ref(&known.order);
-            match self.broker.place(group, oca).await {
+            let exits: Vec<_> = placing.exits.iter().map(Kept::known).collect();
+            let group = core::iter::once(&known).chain(&exits);
+            let group: Vec<_> = group.map(|known| known.order.clone()).collect();
+            match self.broker.place(&group, oca).await {
                 Ok(ids) => {
                     let venue_id = ids.first().map(ToString::to_string);
                     let placing = Placing {

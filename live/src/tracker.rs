@@ -3,6 +3,8 @@
 //! Fills are facts, orders' states are hints: a final state waits here until the fills that it implies have come, a fill
 //! that was told twice is told once, and an order is lost only when the venue has proved, late enough, that it never had
 //! it. Pure: time comes in.
+mod exits;
+
 use crate::client_id::ClientIdScheme;
 use onetape_engine::event::{
     Event, ExecutionReport, FeeSchedule, Fill, FillReversed, OrderDecided, VenueReason,
@@ -18,6 +20,9 @@ use onetape_venues::gateway::{
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use exits::Instead;
+use exits::{Exits, Untold};
+
 /// Facts about orders that nobody knows yet: a fill can come before the answer that names its order.
 const UNMATCHED_MAX: usize = 1_024;
 /// Fills whose ids are kept; the journal's own memory of fills is as long.
@@ -27,6 +32,8 @@ const ENDED_MAX: usize = 4_096;
 /// The first look-up after something unclear, and the longest time between two.
 const LOOKUP_FIRST: Duration = Duration::from_millis(200);
 const LOOKUP_SLOWEST: Duration = Duration::from_secs(10);
+/// How soon it is looked whether the venue has the exits that went out with an entry.
+const EXITS_LOOKUP: Duration = Duration::from_secs(1);
 
 /// What the tracker needs to know of an instrument.
 #[derive(Clone, Debug)]
@@ -52,6 +59,8 @@ struct Tracked {
     /// A final state that the venue told, and how much was filled by then: reported once that much has come.
     ending: Option<(OrderState, Option<Qty>, Option<VenueReason>)>,
     wants_cancel: bool,
+    /// Of an exit that no frame has decided: what there is to say of it.
+    untold: Option<Untold>,
     /// Since when nobody can have sent it any more.
     sent_at: Instant,
     absent_since: Option<Instant>,
@@ -79,10 +88,7 @@ impl Tracked {
     fn is_to_cancel(&self) -> bool {
         self.wants_cancel
             && self.ending.is_none()
-            && matches!(
-                self.state,
-                OrderState::Acked | OrderState::PartiallyFilled
-            )
+            && matches!(self.state, OrderState::Acked | OrderState::PartiallyFilled)
     }
 
     fn look_up_soon(&mut self, now: Instant) {
@@ -117,6 +123,9 @@ pub struct Tracker {
     at_work: BTreeSet<OrderId>,
     ended: VecDeque<OrderId>,
     by_venue_id: HashMap<String, OrderId>,
+    /// Exits that went to the venue with entries, by the entry, and who has the names that they went under.
+    exits: BTreeMap<OrderId, Exits>,
+    exit_names: HashMap<String, OrderId>,
     terms: BTreeMap<InstrumentId, Terms>,
     /// By instrument and the fill's number on the tape.
     fills: HashMap<(InstrumentId, u64), Booked>,
@@ -137,6 +146,8 @@ impl Tracker {
             at_work: BTreeSet::new(),
             ended: VecDeque::new(),
             by_venue_id: HashMap::new(),
+            exits: BTreeMap::new(),
+            exit_names: HashMap::new(),
             terms: BTreeMap::new(),
             fills: HashMap::new(),
             fill_order: VecDeque::new(),
@@ -173,7 +184,8 @@ impl Tracker {
         self.activity
     }
 
-    /// Takes over an order that was at work when the process before this one ended: nobody knows what became of it.
+    /// Takes over an order that was at work when the process before this one ended: nobody knows what became of it. Of an
+    /// entry that is over its exits are taken over, which the venue may still hold.
     pub fn adopt(&mut self, order: &Order, now: Instant) {
         let decided = OrderDecided {
             cause: Sequence(0),
@@ -187,7 +199,16 @@ impl Tracker {
             tag: order.tag,
             worst_price: None,
             one_of: order.one_of,
+            protect: order.protect,
+            attached_to: order.attached_to,
         };
+        let exits = order.protect.map(|exits| (exits, order.exits_replaced));
+        if let Some(exits) = exits {
+            self.adopt_exits(order.id, &decided, exits, order.decided_at, now);
+        }
+        if order.state.is_final() {
+            return;
+        }
         self.add(order.id, &decided, order.decided_at, now);
         if let Some(tracked) = self.orders.get_mut(&order.id) {
             (tracked.state, tracked.filled) = (order.state, order.filled);
@@ -204,31 +225,36 @@ impl Tracker {
         self.remember((instrument, number), booked);
     }
 
-    /// An order was decided; returns it as it is to be sent.
-    pub fn decided(
-        &mut self,
-        id: OrderId,
-        decided: &OrderDecided,
-        at: Nanos,
-        now: Instant,
-    ) -> Option<NewOrder<'_>> {
+    /// An order was decided, which is to be sent.
+    pub fn decided(&mut self, id: OrderId, decided: &OrderDecided, at: Nanos, now: Instant) {
         self.add(id, decided, at, now);
-        self.orders.get(&id).map(|tracked| tracked.new_order(id))
+        if let Some(exits) = decided.protect {
+            self.attach(id, decided, exits, at, now);
+        }
     }
 
     fn add(&mut self, id: OrderId, decided: &OrderDecided, at: Nanos, now: Instant) {
         self.activity += 1;
+        let client_id = match decided.attached_to {
+            Some(entry) => {
+                let name = self.ids.exit(entry, decided.order_type);
+                self.exit_names.insert(name.clone(), id);
+                name
+            }
+            None => self.ids.client_id(id),
+        };
         let tracked = Tracked {
             instrument: decided.instrument,
             decided: *decided,
             decided_at: at,
-            client_id: self.ids.client_id(id),
+            client_id,
             venue_id: None,
             state: OrderState::Decided,
             filled: Qty(0),
             fees: OrderFees::default(),
             ending: None,
             wants_cancel: false,
+            untold: None,
             sent_at: now,
             absent_since: None,
             lookup_at: None,
@@ -244,6 +270,7 @@ impl Tracker {
             tracked.sent_at = now;
         }
         self.report(id, OrderState::Sent, None, None);
+        self.exits_are(id, OrderState::Sent, Some(now + EXITS_LOOKUP));
     }
 
     /// The venue has no such order: nothing was sent.
@@ -289,6 +316,13 @@ impl Tracker {
         };
         tracked.wants_cancel = true;
         tracked.is_to_cancel()
+    }
+
+    /// Whether the tape wants an order cancelled.
+    pub fn is_unwanted(&self, id: OrderId) -> bool {
+        self.orders
+            .get(&id)
+            .is_some_and(|tracked| tracked.wants_cancel)
     }
 
     /// Orders that the tape wants cancelled and that the venue has by now.
@@ -467,6 +501,12 @@ impl Tracker {
             return;
         };
         self.activity += 1;
+        let order = self.orders.get_mut(&booked.order);
+        if let Some(exit) = order.filter(|order| order.untold.is_some()) {
+            exit.filled.0 = exit.filled.0.saturating_sub(booked.qty.0);
+            exit.untold.iter_mut().for_each(|it| it.forget(fill_id));
+            return;
+        }
         self.reports.push(Event::FillReversed(FillReversed {
             order: booked.order,
             instrument,
@@ -523,6 +563,8 @@ impl Tracker {
                         tracked.state,
                         OrderState::Acked | OrderState::PartiallyFilled
                     );
+                    // An exit was taken with its entry.
+                    let was_there = was_there || tracked.decided.attached_to.is_some();
                     let state = if was_there || tracked.filled != Qty(0) {
                         OrderState::Cancelled
                     } else {
@@ -596,7 +638,16 @@ impl Tracker {
 
     /// Whether an order is ours by name and no frame of this journal explains it.
     pub fn is_orphan(&self, key: &OrderKey) -> bool {
-        self.ours(key).is_some_and(|id| self.state(id).is_none())
+        match self.ours(key) {
+            Some(id) => self.state(id).is_none(),
+            None => self.is_exit(key),
+        }
+    }
+
+    /// Whether an order went to the venue as an exit of an entry.
+    pub fn is_exit(&self, key: &OrderKey) -> bool {
+        let name = key.client_id.as_deref();
+        name.is_some_and(|name| self.ids.is_exit(name))
     }
 
     /// Whether an order is ours and over as far as we know: one that the venue has at work was taken for lost and came late.
@@ -606,7 +657,9 @@ impl Tracker {
     }
 
     fn ours(&self, key: &OrderKey) -> Option<OrderId> {
-        self.ids.order(key.client_id.as_deref()?)
+        let name = key.client_id.as_deref()?;
+        let exit = || self.exit_names.get(name).copied();
+        self.ids.order(name).or_else(exit)
     }
 
     fn find(&self, key: &OrderKey) -> Option<OrderId> {
@@ -680,6 +733,14 @@ impl Tracker {
         if !late_fill {
             tracked.state = state;
         }
+        if let Some(untold) = &mut tracked.untold {
+            untold.keep(fill, reason);
+            if state.is_final() {
+                tracked.lookup_at = None;
+                self.at_work.remove(&id);
+            }
+            return;
+        }
         self.reports.push(Event::ExecutionReport(ExecutionReport {
             cause: Sequence(0),
             order: id,
@@ -695,9 +756,11 @@ impl Tracker {
             if self.ended.len() > ENDED_MAX
                 && let Some(oldest) = self.ended.pop_front()
                 && let Some(tracked) = self.orders.remove(&oldest)
-                && let Some(venue_id) = tracked.venue_id
             {
-                self.by_venue_id.remove(&venue_id);
+                self.exit_names.remove(&tracked.client_id);
+                if let Some(venue_id) = tracked.venue_id {
+                    self.by_venue_id.remove(&venue_id);
+                }
             }
         }
     }
@@ -763,6 +826,8 @@ mod tests {
                 tag: 0,
                 worst_price: None,
                 one_of,
+                protect: None,
+                attached_to: None,
             };
             let id = OrderId(id);
             self.tracker.decided(id, &decided, Nanos(0), self.now);
@@ -992,6 +1057,9 @@ mod tests {
             tag: 0,
             fees: OrderFees::default(),
             one_of: None,
+            protect: None,
+            exits_replaced: false,
+            attached_to: None,
         };
         rig.tracker.adopt(&order, rig.now);
         let booked = Booked {

@@ -41,6 +41,10 @@ pub struct Found {
 pub struct Linked<'a> {
     /// The name of the group of which one order cancels the others, where the venue does that.
     pub group: Option<&'a str>,
+    /// Exits that work once the order fills.
+    pub exits: &'a [NewOrder<'a>],
+    /// The name of the exits' own group.
+    pub exits_group: Option<&'a str>,
 }
 
 /// A venue's order interface, with what carries it.

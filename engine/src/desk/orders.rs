@@ -5,7 +5,8 @@ use crate::event::{ExecutionReport, FillReversed, OrderDecided};
 use crate::fees::OrderFees;
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::Qty;
-use crate::order::{Order, OrderState};
+use crate::order::{OneOf, Order, OrderState, Side, TimeInForce};
+use crate::risk::Proposal;
 use crate::time::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -62,8 +63,22 @@ const fn is_overtaken(known: OrderState, told: OrderState) -> bool {
     }
 }
 
+/// Whether the venue holds exits for an order whose exit that would be.
+fn is_entry_of(
+    entry: &Order,
+    strategy: StrategyId,
+    instrument: InstrumentId,
+    exit: Side,
+    one_of: OneOf,
+) -> bool {
+    entry.protect.is_some()
+        && (entry.strategy, entry.instrument, entry.side) == (strategy, instrument, exit.opposite())
+        && entry.one_of.is_some_and(|own| own.group == one_of.group)
+}
+
 impl Orders {
     pub(super) fn decided(&mut self, sequence: Sequence, now: Nanos, decided: &OrderDecided) {
+        self.take_over_exits(decided);
         self.open.push(Order {
             id: OrderId(sequence.0),
             strategy: decided.strategy,
@@ -79,8 +94,65 @@ impl Orders {
             cancelling: false,
             tag: decided.tag,
             one_of: decided.one_of,
+            protect: decided.protect,
+            exits_replaced: false,
+            attached_to: decided.attached_to,
             fees: OrderFees::default(),
         });
+    }
+
+    /// The entry with which an exit went to the venue: all of it filled, and no other exit decided since. Then the exit is at
+    /// work there already, and deciding it takes it over.
+    pub fn attached_to(&self, strategy: StrategyId, exit: &Proposal) -> Option<OrderId> {
+        let one_of = exit.one_of?;
+        if exit.time_in_force != TimeInForce::GoodTillCancel {
+            return None;
+        }
+        let is_entry = |entry: &&Order| {
+            let price = entry.protect.and_then(|it| it.price(exit.order_type));
+            price == Some(exit.price)
+                && !entry.exits_replaced
+                && is_entry_of(entry, strategy, exit.instrument, exit.side, one_of)
+                && (entry.state, entry.qty) == (OrderState::Filled, exit.qty)
+        };
+        self.ended.iter().rev().find(is_entry).map(|entry| entry.id)
+    }
+
+    /// An exit that is decided takes over the one that went with its entry, or ends what the venue holds for the entry.
+    fn take_over_exits(&mut self, exit: &OrderDecided) {
+        // The other of two entries is no exit of the first.
+        let Some(one_of) = exit.one_of.filter(|_| exit.protect.is_none()) else {
+            return;
+        };
+        for entry in self.open.iter_mut().chain(&mut self.ended) {
+            if is_entry_of(entry, exit.strategy, exit.instrument, exit.side, one_of) {
+                if exit.attached_to == Some(entry.id) {
+                    let held = entry.protect;
+                    entry.protect = held.and_then(|held| held.without(exit.order_type));
+                } else {
+                    entry.exits_replaced = true;
+                }
+            }
+        }
+    }
+
+    /// Entries that are over and with which exits went to the venue that may still be there: no exit was decided yet, or one
+    /// that was decided instead is at work.
+    pub fn entries_with_exits(&self) -> impl Iterator<Item = &Order> {
+        let is_replaced_by = |entry: &Order, exit: &Order| {
+            let (of, side) = (exit.strategy, exit.side);
+            let is_entry = |one_of| is_entry_of(entry, of, exit.instrument, side, one_of);
+            exit.attached_to.is_none()
+                && exit.protect.is_none()
+                && exit.one_of.is_some_and(is_entry)
+        };
+        let may_have = move |entry: &&Order| {
+            entry.protect.is_some()
+                && entry.filled > Qty(0)
+                && (!entry.exits_replaced
+                    || self.open.iter().any(|exit| is_replaced_by(entry, exit)))
+        };
+        self.ended.iter().filter(may_have)
     }
 
     /// Notes that a cancel is under way; false when the order is not at work.
@@ -249,7 +321,7 @@ mod tests {
     use super::*;
     use crate::event::{Fill, Liquidity};
     use crate::number::{Money, Price};
-    use crate::order::{OrderType, Side, TimeInForce};
+    use crate::order::OrderType;
     use proptest::prelude::*;
 
     fn with_order(qty: i64) -> Orders {
@@ -266,6 +338,8 @@ mod tests {
             tag: 0,
             worst_price: None,
             one_of: None,
+            protect: None,
+            attached_to: None,
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders

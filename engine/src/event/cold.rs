@@ -4,7 +4,7 @@ use crate::error::DecodeError;
 use crate::fees::{FeeAccrual, FeeFormula, Rounding};
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::{Decimals, Money, Price, Qty};
-use crate::order::{OneOf, OrderState, OrderType, Side, TimeInForce};
+use crate::order::{OneOf, OrderState, OrderType, Protect, Side, TimeInForce};
 use crate::risk::{Gate, HaltReason};
 use crate::session::SessionConfig;
 use crate::time::Nanos;
@@ -487,6 +487,12 @@ pub struct OrderDecided {
     pub worst_price: Option<Price>,
     /// Which of several alternatives it is.
     pub one_of: Option<OneOf>,
+    /// Exits that go to the venue with it; only where the venue holds an entry's exits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protect: Option<Protect>,
+    /// The entry with which this order went to the venue: it is there already and is not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached_to: Option<OrderId>,
 }
 
 /// The wish to cancel an order.

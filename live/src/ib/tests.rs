@@ -44,10 +44,11 @@ impl Broker for Scripted {
         oca: Oca<'_>,
     ) -> Result<Vec<i32>, BrokerError> {
         let mut script = self.script.lock().unwrap();
-        script.groups.extend(oca.own.map(str::to_owned));
+        let groups = oca.own.into_iter().chain(oca.children);
+        script.groups.extend(groups.map(str::to_owned));
         let placed = &mut script.placed;
         placed.extend(group.iter().map(|order| order.client_id.to_owned()));
-        Ok(vec![placed.len() as i32])
+        Ok(vec![placed.len() as i32; group.len()])
     }
 
     async fn cancel(&mut self, _: &KnownOrder<'_>) -> Result<(), BrokerError> {
@@ -313,6 +314,8 @@ async fn an_order_without_a_word_is_unknown_in_time() {
     let placing = ToPlace {
         order: Kept::new(&order("a"), None),
         group: None,
+        exits: Vec::new(),
+        exits_group: None,
     };
     keeper.place(&placing, answer).await;
     keeper.expire(Instant::now());
@@ -383,10 +386,13 @@ async fn of_orders_looked_up_together_the_fills_are_told_before_any_is_over() {
 }
 
 #[tokio::test]
-async fn a_group_goes_to_the_broker_by_its_name() {
+async fn an_entry_goes_to_the_broker_with_its_exits_and_groups_by_their_names() {
     let mut rig = Rig::new().await;
+    let exits = [order("a-s"), order("a-t")];
     let linked = Linked {
         group: Some("ot-1-g"),
+        exits: &exits,
+        exits_group: Some("ot-1-x"),
     };
     let sending = rig.send("a", &linked);
     let (placed, ()) = tokio::join!(sending.answer, async {
@@ -396,7 +402,16 @@ async fn a_group_goes_to_the_broker_by_its_name() {
         rig.tell(BrokerEvent::Fact(state("a", OrderState::Acked)));
     });
     assert!(matches!(placed, PlaceAnswer::Accepted { .. }));
-    rig.script(|script| assert_eq!(script.groups, ["ot-1-g"]));
+    rig.script(|script| {
+        assert_eq!(script.placed, ["a", "a-s", "a-t"]);
+        assert_eq!(script.groups, ["ot-1-g", "ot-1-x"]);
+    });
+    // What is told of the exits is no answer.
+    rig.tell(BrokerEvent::Fact(state("a-s", OrderState::Acked)));
+    assert_eq!(
+        rig.facts.recv().await,
+        Some(state("a-s", OrderState::Acked))
+    );
 }
 
 #[tokio::test]

@@ -300,7 +300,13 @@ impl Book {
         placed.new.qty = qty;
         let text = exchange.with(|truth| {
             let instrument = truth.market().instrument(placed.new.instrument).ok()?;
-            Some(instrument.decimals().qty_decimal(qty).normalize().to_string())
+            Some(
+                instrument
+                    .decimals()
+                    .qty_decimal(qty)
+                    .normalize()
+                    .to_string(),
+            )
         });
         placed.order.total_quantity = text;
     }

@@ -89,7 +89,8 @@ fn a_bracket_is_transmitted_with_its_last_order() {
 fn what_the_broker_does_not_have_is_refused_before_anything_is_sent() {
     let contracts = contracts();
     let good = order(Side::Buy, OrderType::Limit, 1, "s-1");
-    let refused = |group: &[NewOrder<'_>]| orders(group, Oca::default(), &contracts, "DU1", 1).is_err();
+    let refused =
+        |group: &[NewOrder<'_>]| orders(group, Oca::default(), &contracts, "DU1", 1).is_err();
     assert!(!refused(core::slice::from_ref(&good)));
     assert!(refused(&[]));
     let same_side = order(Side::Buy, OrderType::Stop, 1, "s-2");
