@@ -321,25 +321,30 @@ mod tests {
     use super::*;
     use crate::event::{Fill, Liquidity};
     use crate::number::{Money, Price};
-    use crate::order::OrderType;
+    use crate::order::{OrderType, Protect};
     use proptest::prelude::*;
+
+    const DECIDED: OrderDecided = OrderDecided {
+        cause: Sequence(1),
+        strategy: StrategyId(0),
+        instrument: InstrumentId(0),
+        side: Side::Buy,
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::GoodTillCancel,
+        price: Price(100),
+        qty: Qty(10),
+        tag: 0,
+        worst_price: None,
+        one_of: None,
+        protect: None,
+        attached_to: None,
+    };
 
     fn with_order(qty: i64) -> Orders {
         let mut orders = Orders::default();
         let decided = OrderDecided {
-            cause: Sequence(1),
-            strategy: StrategyId(0),
-            instrument: InstrumentId(0),
-            side: Side::Buy,
-            order_type: OrderType::Limit,
-            time_in_force: TimeInForce::GoodTillCancel,
-            price: Price(100),
             qty: Qty(qty),
-            tag: 0,
-            worst_price: None,
-            one_of: None,
-            protect: None,
-            attached_to: None,
+            ..DECIDED
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders
@@ -385,6 +390,120 @@ mod tests {
             orders.report(&report(OrderState::PartiallyFilled, Some((8, 7)))),
             Outcome::Illegal
         );
+    }
+
+    const EXITS: Protect = Protect {
+        stop: Some(Price(90)),
+        target: Some(Price(120)),
+    };
+
+    /// An entry of 10 that went to the venue with its exits.
+    fn with_entry() -> Orders {
+        let mut orders = Orders::default();
+        let entry = OrderDecided {
+            one_of: exit(OrderType::Limit, 0, 0).one_of,
+            protect: Some(EXITS),
+            ..DECIDED
+        };
+        orders.decided(Sequence(5), Nanos(0), &entry);
+        orders
+    }
+
+    fn exit(order_type: OrderType, price: i64, qty: i64) -> Proposal {
+        Proposal {
+            instrument: InstrumentId(0),
+            side: Side::Sell,
+            order_type,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price: Price(price),
+            qty: Qty(qty),
+            tag: 0,
+            hedges: None,
+            one_of: Some(OneOf {
+                group: 7,
+                alternative: order_type as u8,
+            }),
+            protect: None,
+        }
+    }
+
+    fn decide(orders: &mut Orders, sequence: u64, asked: &Proposal) -> Option<OrderId> {
+        let attached_to = orders.attached_to(StrategyId(0), asked);
+        let decided = OrderDecided {
+            side: asked.side,
+            order_type: asked.order_type,
+            price: asked.price,
+            qty: asked.qty,
+            one_of: asked.one_of,
+            protect: asked.protect,
+            attached_to,
+            ..DECIDED
+        };
+        orders.decided(Sequence(sequence), Nanos(0), &decided);
+        attached_to
+    }
+
+    #[test]
+    fn an_exit_is_the_one_that_went_out_with_its_entry_once() {
+        let mut orders = with_entry();
+        let stop = exit(OrderType::Stop, 90, 10);
+        let attached_to = |orders: &Orders, asked| orders.attached_to(StrategyId(0), &asked);
+        assert_eq!(attached_to(&orders, stop), None, "nothing has filled");
+        orders.report(&report(OrderState::Filled, Some((1, 10))));
+        let buy = Proposal {
+            side: Side::Buy,
+            ..stop
+        };
+        let alone = Proposal {
+            one_of: None,
+            ..stop
+        };
+        for other in [
+            exit(OrderType::Stop, 91, 10),
+            exit(OrderType::Stop, 90, 9),
+            exit(OrderType::Market, 90, 10),
+            buy,
+            alone,
+        ] {
+            assert_eq!(attached_to(&orders, other), None, "{other:?}");
+        }
+        assert_eq!(orders.attached_to(StrategyId(1), &stop), None);
+        assert_eq!(orders.entries_with_exits().count(), 1);
+        let entry = Some(OrderId(5));
+        assert_eq!(decide(&mut orders, 6, &stop), entry);
+        assert_eq!(
+            decide(&mut orders, 7, &exit(OrderType::Limit, 120, 10)),
+            entry
+        );
+        assert_eq!(attached_to(&orders, stop), None, "it was taken over");
+        assert_eq!(orders.entries_with_exits().count(), 0);
+    }
+
+    #[test]
+    fn another_exit_ends_those_that_went_out() {
+        let mut orders = with_entry();
+        // The other of two entries is none.
+        let other = Proposal {
+            protect: Some(EXITS),
+            ..exit(OrderType::Stop, 90, 10)
+        };
+        assert_eq!(decide(&mut orders, 6, &other), None);
+        orders.report(&report(OrderState::Filled, Some((1, 10))));
+        let stop = exit(OrderType::Stop, 90, 10);
+        assert_eq!(orders.attached_to(StrategyId(0), &stop), Some(OrderId(5)));
+        assert_eq!(
+            decide(&mut orders, 7, &exit(OrderType::Market, 0, 10)),
+            None
+        );
+        assert_eq!(orders.attached_to(StrategyId(0), &stop), None);
+        // They may be there as long as the order that was decided instead has not ended.
+        assert_eq!(orders.entries_with_exits().count(), 1);
+        let rejected = ExecutionReport {
+            order: OrderId(7),
+            ..report(OrderState::Rejected, None)
+        };
+        orders.report(&rejected);
+        assert_eq!(orders.entries_with_exits().count(), 0);
     }
 
     proptest! {

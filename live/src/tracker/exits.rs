@@ -178,11 +178,9 @@ impl Tracker {
             let Some(new) = self.orders.get_mut(id) else {
                 continue;
             };
-            let mut was = OrderState::Unknown;
             if let Some(mut tracked) = tracked {
-                was = tracked.state;
                 if let Some(told) = tracked.untold.take() {
-                    untold.push((*id, was, told));
+                    untold.push((*id, tracked.state, told));
                 }
                 *new = Tracked {
                     decided: *decided,
@@ -193,10 +191,6 @@ impl Tracker {
                     ..tracked
                 };
             }
-            let is_clear = new.lookup_at.is_none()
-                && (was.is_final()
-                    || matches!(was, OrderState::Acked | OrderState::PartiallyFilled));
-            new.lookup_at = (!is_clear).then_some(now);
             if let Some(venue_id) = new.venue_id.clone() {
                 self.by_venue_id.insert(venue_id, *id);
             }
@@ -216,6 +210,16 @@ impl Tracker {
         for (id, was, told) in untold {
             if was.is_final() && was != OrderState::Filled {
                 self.report(id, was, None, told.reason);
+            }
+        }
+        for (id, ..) in orders {
+            if let Some(tracked) = self.orders.get_mut(id)
+                && (tracked.state == OrderState::Sent
+                    || tracked.ending.is_some()
+                    || tracked.lookup_at.is_some())
+                && !tracked.state.is_final()
+            {
+                tracked.lookup_at = Some(now);
             }
         }
         self.prune();
@@ -403,3 +407,6 @@ impl Tracker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
