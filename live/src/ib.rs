@@ -179,7 +179,7 @@ impl Transport for BrokerTransport {
             Err(false) => PlaceAnswer::Rejected { why: ENDED.into() },
         });
         Ok(Sending {
-            weight: 1,
+            weight: 1 + linked.exits.len() as u32,
             answer: answer.boxed_local(),
         })
     }

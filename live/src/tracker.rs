@@ -54,6 +54,8 @@ struct Tracked {
     venue_id: Option<String>,
     /// As last reported.
     state: OrderState,
+    /// The venue had it: by its own word, or since it had the entry with which it went there.
+    was_taken: bool,
     filled: Qty,
     fees: OrderFees,
     /// A final state that the venue told, and how much was filled by then: reported once that much has come.
@@ -86,9 +88,7 @@ impl Tracked {
 
     /// Whether it is wanted back and the venue has it.
     fn is_to_cancel(&self) -> bool {
-        self.wants_cancel
-            && self.ending.is_none()
-            && matches!(self.state, OrderState::Acked | OrderState::PartiallyFilled)
+        self.wants_cancel && self.ending.is_none() && is_taken(self.state)
     }
 
     fn look_up_soon(&mut self, now: Instant) {
@@ -212,6 +212,7 @@ impl Tracker {
         self.add(order.id, &decided, order.decided_at, now);
         if let Some(tracked) = self.orders.get_mut(&order.id) {
             (tracked.state, tracked.filled) = (order.state, order.filled);
+            tracked.was_taken |= is_taken(order.state);
             (tracked.fees, tracked.wants_cancel) = (order.fees, order.cancelling);
         }
         self.report(order.id, OrderState::Unknown, None, None);
@@ -250,6 +251,7 @@ impl Tracker {
             client_id,
             venue_id: None,
             state: OrderState::Decided,
+            was_taken: decided.attached_to.is_some(),
             filled: Qty(0),
             fees: OrderFees::default(),
             ending: None,
@@ -559,13 +561,7 @@ impl Tracker {
                 let proved = now > since && now.duration_since(tracked.sent_at) >= lost_after;
                 if proved {
                     // What was acknowledged or filled is the venue's own word: only what is left of it is gone.
-                    let was_there = matches!(
-                        tracked.state,
-                        OrderState::Acked | OrderState::PartiallyFilled
-                    );
-                    // An exit was taken with its entry.
-                    let was_there = was_there || tracked.decided.attached_to.is_some();
-                    let state = if was_there || tracked.filled != Qty(0) {
+                    let state = if tracked.was_taken || tracked.filled != Qty(0) {
                         OrderState::Cancelled
                     } else {
                         OrderState::Rejected
@@ -614,11 +610,7 @@ impl Tracker {
     /// look-up.
     pub fn is_clear(&self) -> bool {
         self.working().all(|(_, tracked)| {
-            matches!(
-                tracked.state,
-                OrderState::Acked | OrderState::PartiallyFilled
-            ) && tracked.ending.is_none()
-                && tracked.lookup_at.is_none()
+            is_taken(tracked.state) && tracked.ending.is_none() && tracked.lookup_at.is_none()
         })
     }
 
@@ -732,6 +724,7 @@ impl Tracker {
         }
         if !late_fill {
             tracked.state = state;
+            tracked.was_taken |= is_taken(state);
         }
         if let Some(untold) = &mut tracked.untold {
             untold.keep(fill, reason);
@@ -764,6 +757,11 @@ impl Tracker {
             }
         }
     }
+}
+
+/// Whether the venue has an order in this state.
+const fn is_taken(state: OrderState) -> bool {
+    matches!(state, OrderState::Acked | OrderState::PartiallyFilled)
 }
 
 /// A number for a venue's fill id: its own where it is one, else the first 63 bits of its BLAKE3.
@@ -1074,6 +1072,19 @@ mod tests {
         rig.fill(rig.key(order.id), "f1", 4);
         rig.fill(rig.key(order.id), "f2", 6);
         assert_eq!(rig.states(), [(Unknown, 0), (Filled, 6)]);
+        // One that the venue had and has no more is cancelled, not rejected.
+        let gone = Order {
+            id: OrderId(8),
+            filled: Qty(0),
+            state: Acked,
+            ..order
+        };
+        rig.tracker.adopt(&gone, rig.now);
+        for _ in 0..2 {
+            let now = rig.after(6_000);
+            rig.tracker.looked_up(gone.id, Some(false), now);
+        }
+        assert_eq!(rig.states(), [(Unknown, 0), (Cancelled, 0)]);
     }
 
     #[test]

@@ -736,6 +736,47 @@ mod tests {
         }
     }
 
+    /// Journals hold orders from before exits went out with them.
+    #[test]
+    fn an_order_without_exits_is_written_as_before() {
+        let plain = OrderDecided {
+            cause: Sequence(1),
+            strategy: StrategyId(0),
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price: Price(100),
+            qty: Qty(10),
+            tag: 0,
+            worst_price: None,
+            one_of: None,
+            protect: None,
+            attached_to: None,
+        };
+        let full = OrderDecided {
+            protect: Some(Protect {
+                stop: Some(Price(90)),
+                target: None,
+            }),
+            attached_to: Some(OrderId(3)),
+            ..plain
+        };
+        let bytes = |order: &OrderDecided| {
+            let mut bytes = Vec::new();
+            write(&mut bytes, order);
+            assert_eq!(
+                read::<OrderDecided>(Kind::OrderDecided, &bytes).unwrap(),
+                *order
+            );
+            bytes
+        };
+        let names = |bytes: &[u8], name: &[u8]| bytes.windows(name.len()).any(|it| it == name);
+        for name in [b"protect".as_slice(), b"attached_to"] {
+            assert!(!names(&bytes(&plain), name) && names(&bytes(&full), name));
+        }
+    }
+
     /// What was written before there were bands and venues without short positions, and rules that use neither, are the
     /// same bytes.
     #[test]

@@ -252,13 +252,11 @@ impl<'a> Subject<'a> {
     }
 
     fn ask(&self, gauge: &mut impl Gauge) -> Result<(), EngineError> {
-        // It went to the venue with its entry, through the gates then: whatever holds now, it is there.
-        if self
-            .desk
-            .orders()
-            .attached_to(self.strategy, self.order)
-            .is_some()
-        {
+        // It went to the venue with its entry, through the gates then: whatever holds now, it is there. A session that ends
+        // has nobody to look after it, and leaves.
+        let is_there = || self.desk.orders().attached_to(self.strategy, self.order);
+        let ends = self.desk.risk().halts.contains(&HaltReason::Stopping);
+        if !ends && is_there().is_some() {
             return Ok(());
         }
         match self.venue_gates(gauge) {
