@@ -152,9 +152,11 @@ fn rig_of(day: tempfile::TempDir, session: &str, speed: &str, faults: &str) -> (
     (rig, http)
 }
 
-/// Entries that rest, and a bracket: a market entry, its stop-loss and target far enough to rest.
+/// Entries that rest, and brackets: one that opens and closes soon, and a market entry whose exits are far enough to rest.
 const LIMIT: &str = r#""order_type": "limit", "price": "45.00""#;
 const STOP: &str = r#""order_type": "stop", "price": "55.00""#;
+const NEAR: &str =
+    r#""order_type": "limit", "price": "49.95", "stop_loss": "49.80", "target": "50.05""#;
 const BRACKET: &str = r#""order_type": "market", "stop_loss": "45.00", "target": "55.00""#;
 
 fn intent(http: &str, key: &str, order: &str) {
@@ -304,8 +306,8 @@ fn a_daemon_that_is_killed_at_any_moment_ends_with_the_brokers_truth() {
         rig.until("it is up", |status| {
             status["feeds"]["ib:HOOD"].as_u64() > Some(0)
         });
-        if kill < 6 {
-            let order = [LIMIT, STOP][kill as usize % 2];
+        if kill < 9 {
+            let order = [NEAR, LIMIT, STOP][kill as usize % 3];
             intent(&http, &format!("intent-{kill}"), order);
         }
         random ^= random << 13;
