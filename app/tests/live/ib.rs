@@ -356,8 +356,8 @@ fn steps(steps: &[(u64, i64)]) -> (Rig, String) {
     let steps = steps.to_vec();
     let day = day_of(move |tick| {
         let at_ms = tick * 400 / STEPS_SPEED;
-        let passed = steps.iter().filter(|(after_s, _)| at_ms >= after_s * 1_000);
-        let bid = passed.last().map_or(5_000, |(_, bid)| *bid);
+        let mut passed = steps.iter().filter(|(after_s, _)| at_ms >= after_s * 1_000);
+        let bid = passed.next_back().map_or(5_000, |(_, bid)| *bid);
         bid + (tick % 2) as i64
     });
     rig_of(day, INTENTS, &STEPS_SPEED.to_string(), "")
