@@ -294,6 +294,9 @@ tables! { names;
         tag: u64 = e.tag, "what the strategy calls it; 0 for nothing";
         one_of: u64 or null = e.one_of.map(|one_of| one_of.group), "the strategy's number of the group of alternatives that it belongs to: one that fills cancels the others";
         alternative: u32 or null = e.one_of.map(|one_of| u32::from(one_of.alternative)), "which alternative of the group it is part of";
+        stop_loss: decimal or null = e.protect.and_then(|it| it.stop).map(|price| names.price(e.instrument, price)).transpose()?, "trigger of the stop-loss that goes to the venue with it; null where none does";
+        target: decimal or null = e.protect.and_then(|it| it.target).map(|price| names.price(e.instrument, price)).transpose()?, "limit of the target that goes to the venue with it; null where none does";
+        attached_to: u64 or null = e.attached_to.map(|entry| entry.0), "the entry with which it went to the venue; null for an order that is sent itself";
     }
     CancelDecided(e), "a wish to cancel an order" {
         strategy: text = names.strategy(e.strategy)?, "the strategy's id";

@@ -259,7 +259,12 @@ fn nothing_was_decided_unreconciled(journal: &Path) -> u64 {
                     unknown.remove(&venue.0);
                 }
             }
-            Event::OrderDecided(OrderDecided { instrument, .. }) => {
+            // What went out with its entry is not sent.
+            Event::OrderDecided(OrderDecided {
+                instrument,
+                attached_to: None,
+                ..
+            }) => {
                 orders += 1;
                 let venue = instruments[instrument.index()];
                 assert!(!unknown.contains(&venue), "sequence {}", frame.sequence);

@@ -288,6 +288,7 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
                 tag: e.tag,
                 hedges: None,
                 one_of: e.one_of,
+                protect: e.protect,
             }),
         ),
         Event::OrderDenied(e) => (
@@ -306,6 +307,7 @@ fn frame_at(journal: &Path, names: &Names, sequence: u64) -> Result<(Value, Fact
                 tag: e.tag,
                 hedges: None,
                 one_of: None,
+                protect: None,
             }),
         ),
         Event::GateChanged(e) => (Some(e.strategy), None),

@@ -168,6 +168,40 @@ pub struct OneOf {
     pub alternative: u8,
 }
 
+/// Exits that go to the venue with an entry and work once it fills; one that fills ends the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protect {
+    /// The stop-loss's trigger.
+    pub stop: Option<Price>,
+    /// The target's limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Price>,
+}
+
+impl Protect {
+    /// The price of the exit of an order type; none for one that is not there.
+    pub const fn price(&self, order_type: OrderType) -> Option<Price> {
+        match order_type {
+            OrderType::Stop => self.stop,
+            OrderType::Limit => self.target,
+            OrderType::Market => None,
+        }
+    }
+
+    /// What is left without the exit of an order type.
+    pub fn without(self, order_type: OrderType) -> Option<Self> {
+        let left = match order_type {
+            OrderType::Stop => Self { stop: None, ..self },
+            OrderType::Limit => Self {
+                target: None,
+                ..self
+            },
+            OrderType::Market => self,
+        };
+        (left.stop.is_some() || left.target.is_some()).then_some(left)
+    }
+}
+
 /// An order that is not final yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -201,6 +235,15 @@ pub struct Order {
     /// Which of several alternatives it is.
     #[serde(default)]
     pub one_of: Option<OneOf>,
+    /// Exits that went to the venue with it, without those that orders on the tape have taken over.
+    #[serde(default)]
+    pub protect: Option<Protect>,
+    /// Whether other exits were decided instead of them.
+    #[serde(default)]
+    pub exits_replaced: bool,
+    /// The entry with which it went to the venue.
+    #[serde(default)]
+    pub attached_to: Option<OrderId>,
     /// What its fills cost so far, where the fee schedule looks at orders as a whole.
     #[serde(default, skip_serializing_if = "OrderFees::is_nothing")]
     pub fees: OrderFees,
@@ -236,6 +279,49 @@ mod tests {
                 !from.is_final() && from != OrderState::Unknown
             );
             assert!(!from.can_become(OrderState::Decided), "{from:?} -> Decided");
+        }
+    }
+
+    #[test]
+    fn an_order_is_read_from_a_snapshot_as_it_was_written() {
+        let plain = Order {
+            id: OrderId(7),
+            strategy: StrategyId(0),
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price: Price(100),
+            qty: Qty(10),
+            filled: Qty(0),
+            state: OrderState::Acked,
+            decided_at: Nanos(0),
+            cancelling: false,
+            tag: 0,
+            one_of: None,
+            protect: None,
+            exits_replaced: false,
+            attached_to: None,
+            fees: OrderFees::default(),
+        };
+        let exits = |target| {
+            let stop = Some(Price(90));
+            Some(Protect { stop, target })
+        };
+        for (protect, attached_to) in [
+            (None, None),
+            (exits(None), None),
+            (exits(Some(Price(120))), None),
+            (None, Some(OrderId(3))),
+        ] {
+            let order = Order {
+                protect,
+                attached_to,
+                ..plain
+            };
+            // By position, as snapshots are written.
+            let bytes = rmp_serde::to_vec(&order).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Order>(&bytes).unwrap(), order);
         }
     }
 

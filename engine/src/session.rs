@@ -36,6 +36,9 @@ impl Default for SessionConfig {
     }
 }
 
+/// The venue that takes an entry together with its exits and lets them work once it fills.
+const HOLDS_EXITS: &str = "ib";
+
 /// What becomes of a venue's orders (requirements, five systems, 1.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +81,7 @@ impl SessionConfig {
     pub(crate) fn route(&self, venue: &str) -> Route {
         Route {
             mode: self.mode(venue),
+            holds_exits: self.mode(venue).is_real() && venue == HOLDS_EXITS,
             paper: self.paper.for_venue(venue),
         }
     }
@@ -87,6 +91,8 @@ impl SessionConfig {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Route {
     pub(crate) mode: VenueMode,
+    /// Whether an entry goes there with its exits.
+    pub(crate) holds_exits: bool,
     pub(crate) paper: PaperVenueConfig,
 }
 

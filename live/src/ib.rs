@@ -4,7 +4,7 @@
 //! found in the lists of all orders at work and all executions. While the way to the broker is lost nothing is sent and
 //! nothing is asked: the gateway would answer with what it knew before.
 use crate::inputs::Inputs;
-use crate::transport::{Found, Kept, Sending, Transport};
+use crate::transport::{Found, Kept, Linked, Sending, Transport};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use onetape_engine::event::{ConnectionChanged, Event, OperatorAction, OperatorCommand};
@@ -16,7 +16,7 @@ use onetape_venues::gateway::{
     AccountFact, CancelAnswer, KnownOrder, Listing, NewOrder, OrderFact, OrderKey, PlaceAnswer,
     Query, Refusal,
 };
-use onetape_venues::ib::{Broker, BrokerError, BrokerEvent, Config, Contract, Contracts};
+use onetape_venues::ib::{Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, Oca};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -156,16 +156,30 @@ impl BrokerTransport {
 const ENDED: &str = "the connection to the gateway ended";
 
 impl Transport for BrokerTransport {
-    fn place(&mut self, order: &NewOrder<'_>, _: Nanos) -> Result<Sending<PlaceAnswer>, Refusal> {
-        let kept = Kept::new(order, None);
-        let asked = self.request(|answer| Command::Place(kept, answer));
+    fn place(
+        &mut self,
+        order: &NewOrder<'_>,
+        linked: &Linked<'_>,
+        _: Nanos,
+    ) -> Result<Sending<PlaceAnswer>, Refusal> {
+        let placing = ToPlace {
+            order: Kept::new(order, None),
+            group: linked.group.map(str::to_owned),
+            exits: linked
+                .exits
+                .iter()
+                .map(|exit| Kept::new(exit, None))
+                .collect(),
+            exits_group: linked.exits_group.map(str::to_owned),
+        };
+        let asked = self.request(|answer| Command::Place(placing, answer));
         let answer = asked.map(|answered| match answered {
             Ok(answer) => answer,
             Err(true) => PlaceAnswer::Unknown { why: ENDED.into() },
             Err(false) => PlaceAnswer::Rejected { why: ENDED.into() },
         });
         Ok(Sending {
-            weight: 1,
+            weight: 1 + linked.exits.len() as u32,
             answer: answer.boxed_local(),
         })
     }
@@ -214,10 +228,18 @@ enum Command {
         oneshot::Sender<Result<(Listing, Contract), String>>,
     ),
     Trade(Contracts, Listener),
-    Place(Kept, oneshot::Sender<PlaceAnswer>),
+    Place(ToPlace, oneshot::Sender<PlaceAnswer>),
     Cancel(Kept, oneshot::Sender<CancelAnswer>),
     LookUp(Kept, oneshot::Sender<Found>),
     Ask(Query, oneshot::Sender<Result<Vec<AccountFact>, String>>),
+}
+
+/// An order to place, with its exits and the names of the one-cancels-all groups of both.
+struct ToPlace {
+    order: Kept,
+    group: Option<String>,
+    exits: Vec<Kept>,
+    exits_group: Option<String>,
 }
 
 /// Whom the broker's news go to.
@@ -306,14 +328,21 @@ impl<B: Broker> Keeper<B> {
         }
     }
 
-    async fn place(&mut self, order: &Kept, answer: oneshot::Sender<PlaceAnswer>) {
-        let known = order.known();
+    async fn place(&mut self, placing: &ToPlace, answer: oneshot::Sender<PlaceAnswer>) {
+        let known = placing.order.known();
+        let oca = Oca {
+            own: placing.group.as_deref(),
+            children: placing.exits_group.as_deref(),
+        };
         let outcome = if self.is_lost {
             PlaceAnswer::Rejected {
                 why: "not sent: the way to the broker is lost".to_owned(),
             }
         } else {
-            match self.broker.place(core::slice::from_ref(&known.order)).await {
+            let exits: Vec<_> = placing.exits.iter().map(Kept::known).collect();
+            let group = core::iter::once(&known).chain(&exits);
+            let group: Vec<_> = group.map(|known| known.order.clone()).collect();
+            match self.broker.place(&group, oca).await {
                 Ok(ids) => {
                     let venue_id = ids.first().map(ToString::to_string);
                     let placing = Placing {
@@ -366,21 +395,29 @@ impl<B: Broker> Keeper<B> {
             .iter()
             .map(|(order, _)| order.known().order.client_id.to_owned())
             .collect();
-        for (order, answer) in asked {
-            let found = match &lists {
-                Ok((open, done)) => self.found(&order.known(), open, done),
-                Err(_) => Found::default(),
-            };
-            let _ = answer.send(found);
-        }
-        // The lists tell of other orders as well, and nobody tells that a second time.
+        let answers: Vec<_> = asked
+            .into_iter()
+            .map(|(order, answer)| match &lists {
+                Ok((open, done)) => (answer, self.found(&order.known(), open, done)),
+                Err(_) => (answer, Found::default()),
+            })
+            .collect();
+        // The lists tell of other orders as well, and nobody tells that a second time. Their fills come before the answers:
+        // that an order is over may mean that its alternative has filled.
         let (open, done) = lists.unwrap_or_default();
+        let is_alone = answers.len() == 1;
         for fact in open.into_iter().chain(done) {
-            let told = matches!(&fact, AccountFact::Order(_) | AccountFact::Fill(_))
-                && client_id(&fact).is_some_and(|id| ours.contains(id));
-            if !told {
+            let is_answer = match &fact {
+                AccountFact::Order(_) => true,
+                AccountFact::Fill(_) => is_alone,
+                _ => false,
+            };
+            if !(is_answer && client_id(&fact).is_some_and(|id| ours.contains(id))) {
                 self.fact(fact);
             }
+        }
+        for (answer, found) in answers {
+            let _ = answer.send(found);
         }
     }
 

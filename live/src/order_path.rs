@@ -10,8 +10,8 @@ use crate::client_id::ClientIdScheme;
 use crate::inputs::Inputs;
 use crate::latency::Latency;
 use crate::rehearsal::Rehearsal;
-use crate::tracker::{Booked, Terms, Tracker};
-use crate::transport::{Found, Kept, Transport};
+use crate::tracker::{Booked, Instead, Terms, Tracker};
+use crate::transport::{Found, Kept, Linked, Transport};
 use onetape_engine::event::{
     AccountLost, AccountReport, CashHeld, Event, ExecutionReport, Holding, InstrumentDefined, Kind,
     OrderDecided,
@@ -63,6 +63,9 @@ struct Approval {
     id: OrderId,
 }
 
+/// An order on the tape that this process may send, and when it was decided.
+type Decided = (Approval, OrderDecided, Nanos);
+
 /// What an order path shares with others.
 #[derive(Debug, Default)]
 pub struct OrderPathStatus {
@@ -86,6 +89,7 @@ pub struct OrderPath {
     inputs: Inputs,
     facts: mpsc::UnboundedReceiver<AccountFact>,
     tracker: Tracker,
+    ids: ClientIdScheme,
     instruments: BTreeSet<InstrumentId>,
     options: OrderPathOptions,
     status: Arc<OrderPathStatus>,
@@ -93,6 +97,8 @@ pub struct OrderPath {
     first_own: u64,
     phase: Phase,
     cancelling: BTreeMap<OrderId, Instant>,
+    /// Orders of a step that wait until an entry's exits are over, and that entry.
+    waiting: Vec<(OrderId, Vec<Decided>)>,
     fills_since: Nanos,
     next_keep_alive: Option<Instant>,
     rehearsal: Rehearsal,
@@ -128,7 +134,7 @@ pub struct OrderPathStart<'a> {
     pub journal: &'a Path,
     /// The state that the journal had led to when the daemon started.
     pub market: &'a Market,
-    /// Orders that were at work then.
+    /// Orders that were at work then, and entries whose exits the venue may still hold.
     pub orders: &'a [Order],
     /// The first frame of this process.
     pub first_own: u64,
@@ -153,7 +159,8 @@ impl OrderPath {
         let mut path = Self {
             venue: start.venue.to_owned(),
             journal: start.journal.to_owned(),
-            tracker: Tracker::new(ids, options.lost_after),
+            tracker: Tracker::new(ids.clone(), options.lost_after),
+            ids,
             transport,
             budget,
             inputs,
@@ -166,6 +173,7 @@ impl OrderPath {
                 not_before: Instant::now(),
             },
             cancelling: BTreeMap::new(),
+            waiting: Vec::new(),
             fills_since: Nanos(0),
             next_keep_alive: Some(Instant::now()),
             rehearsal: Rehearsal::default(),
@@ -256,6 +264,7 @@ impl OrderPath {
                     self.done(done, &mut tasks);
                 }
             }
+            self.settle_exits(&mut tasks);
             self.look_up(&mut tasks);
             self.cancel_due(&mut tasks);
             self.reconcile(&mut tasks);
@@ -299,7 +308,7 @@ impl OrderPath {
             Kind::FeeSchedule,
         ];
         let mut any = false;
-        let mut decided: Vec<(Approval, OrderDecided, Nanos)> = Vec::new();
+        let mut decided: Vec<Decided> = Vec::new();
         let mut cancels: Vec<(OrderId, Nanos)> = Vec::new();
         for _ in 0..FRAMES_AT_ONCE {
             let at = self.reader.next_sequence();
@@ -342,9 +351,7 @@ impl OrderPath {
                 _ => {}
             }
             if ends_step && !(decided.is_empty() && cancels.is_empty()) {
-                for (approval, order, at) in decided.drain(..) {
-                    self.place(approval, &order, at, tasks);
-                }
+                self.step(core::mem::take(&mut decided), tasks);
                 for (id, at) in cancels.drain(..) {
                     if self.tracker.wants_cancel(id) {
                         self.cancel(id, tasks);
@@ -370,20 +377,90 @@ impl OrderPath {
         }
     }
 
+    /// Sends what a step decided: what went to the venue with its entry is there already, and what is decided instead of
+    /// such exits waits until they are over.
+    fn step(&mut self, decided: Vec<Decided>, tasks: &mut JoinSet<Done>) {
+        let now = Instant::now();
+        let (attached, others): (Vec<_>, Vec<_>) = decided
+            .into_iter()
+            .partition(|(_, order, _)| order.attached_to.is_some());
+        let attached: Vec<_> = attached
+            .into_iter()
+            .map(|(approval, order, at)| (approval.id, order, at))
+            .collect();
+        self.tracker.take_over(&attached, now);
+        let (mut to_send, mut waiting) = (Vec::with_capacity(others.len()), BTreeMap::new());
+        for (approval, order, at) in others {
+            let id = approval.id;
+            self.tracker.decided(id, &order, at, now);
+            let instead_of = self.tracker.instead_of(&order);
+            if let Some(entry) = instead_of {
+                self.tracker.replace(entry, id);
+            }
+            let orders = instead_of.map_or(&mut to_send, |entry| waiting.entry(entry).or_default());
+            orders.push((approval, order, at));
+        }
+        self.waiting.extend(waiting);
+        self.send(to_send, tasks);
+    }
+
+    /// Sends orders of one step, alternatives as one group.
+    fn send(&mut self, decided: Vec<Decided>, tasks: &mut JoinSet<Done>) {
+        let groups: Vec<Option<String>> = groups(&decided)
+            .map(|first| Some(self.ids.group(first?)))
+            .collect();
+        for ((approval, _, at), group) in decided.into_iter().zip(groups) {
+            self.place(approval, group.as_deref(), at, tasks);
+        }
+    }
+
+    /// Looks after exits that went out with entries, and sends what waited for them to be over.
+    fn settle_exits(&mut self, tasks: &mut JoinSet<Done>) {
+        self.tracker.settle_exits(Instant::now());
+        let waiting: Vec<_> = core::mem::take(&mut self.waiting)
+            .into_iter()
+            .map(|(entry, orders)| (self.tracker.instead(entry), entry, orders))
+            .collect();
+        for (becomes, entry, orders) in waiting {
+            if becomes == Instead::Waits {
+                self.waiting.push((entry, orders));
+                continue;
+            }
+            let is_off = |id| becomes == Instead::IsOff || self.tracker.is_unwanted(id);
+            let (off, to_send): (Vec<_>, Vec<_>) = orders
+                .into_iter()
+                .partition(|(approval, ..)| is_off(approval.id));
+            let off: Vec<OrderId> = off.into_iter().map(|(approval, ..)| approval.id).collect();
+            self.tracker.decided_instead(entry, &off);
+            self.send(to_send, tasks);
+        }
+    }
+
     /// Sends an approved order. The approval is used up: nothing can be sent a second time.
     fn place(
         &mut self,
         approval: Approval,
-        order: &OrderDecided,
+        group: Option<&str>,
         at: Nanos,
         tasks: &mut JoinSet<Done>,
     ) {
         let now = Instant::now();
         let id = approval.id;
-        let Some(new) = self.tracker.decided(id, order, at, now) else {
+        let Some(known) = self.tracker.known(id) else {
             return;
         };
-        let sending = match self.transport.place(&new, self.inputs.now()) {
+        let (exits, exits_group) = (self.tracker.exits(id), self.ids.exits(id));
+        let linked = Linked {
+            group,
+            exits: &exits,
+            exits_group: Some(&exits_group)
+                .filter(|_| !exits.is_empty())
+                .map(|x| x.as_str()),
+        };
+        let sending = match self
+            .transport
+            .place(&known.order, &linked, self.inputs.now())
+        {
             Ok(sending) => sending,
             Err(refusal) => {
                 tracing::warn!(order = id.0, %refusal, "not sent");
@@ -401,7 +478,7 @@ impl OrderPath {
         }
         self.status.latency.record(self.inputs.wall_since(at));
         if self.options.eager {
-            self.rehearsal.sent(Kept::new(&new, None), now);
+            self.rehearsal.sent(Kept::new(&known.order, None), now);
         }
         self.tracker.sent(id, now);
         self.status.sent.fetch_add(1, Ordering::Relaxed);
@@ -498,7 +575,13 @@ impl OrderPath {
                     self.cancelling.insert(id, now + CANCEL_AGAIN);
                 }
             }
-            Done::LookedUp(id, found) => self.looked_up(id, found, now),
+            Done::LookedUp(id, found) => {
+                // What was told before the answer counts before it.
+                while let Ok(fact) = self.facts.try_recv() {
+                    self.fact(fact);
+                }
+                self.looked_up(id, found, now);
+            }
             Done::Gathered(result) => self.gathered(result, tasks),
             Done::OrphanCancelled => {}
             Done::KeptAlive(true) => {}
@@ -613,10 +696,13 @@ impl OrderPath {
                 _ => {}
             }
         }
+        // An exit that nobody decided could fill beside what is decided now: agreed only once none is left.
+        let no_exits = !orphans.iter().any(|(key, _)| self.tracker.is_exit(key));
         for (key, instrument) in orphans {
             self.cancel_orphan(&key, instrument, tasks);
         }
-        let unchanged = quiet && self.tracker.has_nothing_to_report() && self.facts.is_empty();
+        let unchanged =
+            quiet && no_exits && self.tracker.has_nothing_to_report() && self.facts.is_empty();
         if !unchanged || !self.tracker.is_clear() {
             // Something moved while the lists were read: they may be older than what is known. Again, soon.
             self.phase = if trusted {
@@ -693,4 +779,20 @@ impl OrderPath {
         self.next_keep_alive = Some(now + Duration::from_millis(every_ms));
         tasks.spawn_local(async move { Done::KeptAlive(answer.await) });
     }
+}
+
+/// By order of a step: the first of the alternatives that it is one of, where the step decided several.
+fn groups(decided: &[Decided]) -> impl Iterator<Item = Option<OrderId>> + '_ {
+    decided.iter().map(|(_, order, _)| {
+        let one_of = order.one_of?;
+        let of_group = |other: &&Decided| {
+            let of = (other.1.strategy, other.1.instrument);
+            let group = other.1.one_of.map(|other| other.group);
+            of == (order.strategy, order.instrument) && group == Some(one_of.group)
+        };
+        let mut alternatives = decided.iter().filter(of_group).peekable();
+        let first = alternatives.peek()?.0.id;
+        let is_other = |it: &Decided| it.1.one_of != Some(one_of);
+        alternatives.any(is_other).then_some(first)
+    })
 }

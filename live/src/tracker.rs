@@ -3,6 +3,8 @@
 //! Fills are facts, orders' states are hints: a final state waits here until the fills that it implies have come, a fill
 //! that was told twice is told once, and an order is lost only when the venue has proved, late enough, that it never had
 //! it. Pure: time comes in.
+mod exits;
+
 use crate::client_id::ClientIdScheme;
 use onetape_engine::event::{
     Event, ExecutionReport, FeeSchedule, Fill, FillReversed, OrderDecided, VenueReason,
@@ -18,6 +20,9 @@ use onetape_venues::gateway::{
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use exits::Instead;
+use exits::{Exits, Untold};
+
 /// Facts about orders that nobody knows yet: a fill can come before the answer that names its order.
 const UNMATCHED_MAX: usize = 1_024;
 /// Fills whose ids are kept; the journal's own memory of fills is as long.
@@ -27,6 +32,8 @@ const ENDED_MAX: usize = 4_096;
 /// The first look-up after something unclear, and the longest time between two.
 const LOOKUP_FIRST: Duration = Duration::from_millis(200);
 const LOOKUP_SLOWEST: Duration = Duration::from_secs(10);
+/// How soon it is looked whether the venue has the exits that went out with an entry.
+const EXITS_LOOKUP: Duration = Duration::from_secs(1);
 
 /// What the tracker needs to know of an instrument.
 #[derive(Clone, Debug)]
@@ -47,11 +54,15 @@ struct Tracked {
     venue_id: Option<String>,
     /// As last reported.
     state: OrderState,
+    /// The venue had it: by its own word, or since it had the entry with which it went there.
+    was_taken: bool,
     filled: Qty,
     fees: OrderFees,
     /// A final state that the venue told, and how much was filled by then: reported once that much has come.
     ending: Option<(OrderState, Option<Qty>, Option<VenueReason>)>,
     wants_cancel: bool,
+    /// Of an exit that no frame has decided: what there is to say of it.
+    untold: Option<Untold>,
     /// Since when nobody can have sent it any more.
     sent_at: Instant,
     absent_since: Option<Instant>,
@@ -73,6 +84,11 @@ impl Tracked {
             qty: self.decided.qty,
             decided_at: self.decided_at,
         }
+    }
+
+    /// Whether it is wanted back and the venue has it.
+    fn is_to_cancel(&self) -> bool {
+        self.wants_cancel && self.ending.is_none() && is_taken(self.state)
     }
 
     fn look_up_soon(&mut self, now: Instant) {
@@ -107,6 +123,9 @@ pub struct Tracker {
     at_work: BTreeSet<OrderId>,
     ended: VecDeque<OrderId>,
     by_venue_id: HashMap<String, OrderId>,
+    /// Exits that went to the venue with entries, by the entry, and who has the names that they went under.
+    exits: BTreeMap<OrderId, Exits>,
+    exit_names: HashMap<String, OrderId>,
     terms: BTreeMap<InstrumentId, Terms>,
     /// By instrument and the fill's number on the tape.
     fills: HashMap<(InstrumentId, u64), Booked>,
@@ -127,6 +146,8 @@ impl Tracker {
             at_work: BTreeSet::new(),
             ended: VecDeque::new(),
             by_venue_id: HashMap::new(),
+            exits: BTreeMap::new(),
+            exit_names: HashMap::new(),
             terms: BTreeMap::new(),
             fills: HashMap::new(),
             fill_order: VecDeque::new(),
@@ -163,7 +184,8 @@ impl Tracker {
         self.activity
     }
 
-    /// Takes over an order that was at work when the process before this one ended: nobody knows what became of it.
+    /// Takes over an order that was at work when the process before this one ended: nobody knows what became of it. Of an
+    /// entry that is over its exits are taken over, which the venue may still hold.
     pub fn adopt(&mut self, order: &Order, now: Instant) {
         let decided = OrderDecided {
             cause: Sequence(0),
@@ -176,11 +198,21 @@ impl Tracker {
             qty: order.qty,
             tag: order.tag,
             worst_price: None,
-            one_of: None,
+            one_of: order.one_of,
+            protect: order.protect,
+            attached_to: order.attached_to,
         };
+        let exits = order.protect.map(|exits| (exits, order.exits_replaced));
+        if let Some(exits) = exits {
+            self.adopt_exits(order.id, &decided, exits, order.decided_at, now);
+        }
+        if order.state.is_final() {
+            return;
+        }
         self.add(order.id, &decided, order.decided_at, now);
         if let Some(tracked) = self.orders.get_mut(&order.id) {
             (tracked.state, tracked.filled) = (order.state, order.filled);
+            tracked.was_taken |= is_taken(order.state);
             (tracked.fees, tracked.wants_cancel) = (order.fees, order.cancelling);
         }
         self.report(order.id, OrderState::Unknown, None, None);
@@ -194,31 +226,37 @@ impl Tracker {
         self.remember((instrument, number), booked);
     }
 
-    /// An order was decided; returns it as it is to be sent.
-    pub fn decided(
-        &mut self,
-        id: OrderId,
-        decided: &OrderDecided,
-        at: Nanos,
-        now: Instant,
-    ) -> Option<NewOrder<'_>> {
+    /// An order was decided, which is to be sent.
+    pub fn decided(&mut self, id: OrderId, decided: &OrderDecided, at: Nanos, now: Instant) {
         self.add(id, decided, at, now);
-        self.orders.get(&id).map(|tracked| tracked.new_order(id))
+        if let Some(exits) = decided.protect {
+            self.attach(id, decided, exits, at, now);
+        }
     }
 
     fn add(&mut self, id: OrderId, decided: &OrderDecided, at: Nanos, now: Instant) {
         self.activity += 1;
+        let client_id = match decided.attached_to {
+            Some(entry) => {
+                let name = self.ids.exit(entry, decided.order_type);
+                self.exit_names.insert(name.clone(), id);
+                name
+            }
+            None => self.ids.client_id(id),
+        };
         let tracked = Tracked {
             instrument: decided.instrument,
             decided: *decided,
             decided_at: at,
-            client_id: self.ids.client_id(id),
+            client_id,
             venue_id: None,
             state: OrderState::Decided,
+            was_taken: decided.attached_to.is_some(),
             filled: Qty(0),
             fees: OrderFees::default(),
             ending: None,
             wants_cancel: false,
+            untold: None,
             sent_at: now,
             absent_since: None,
             lookup_at: None,
@@ -234,6 +272,7 @@ impl Tracker {
             tracked.sent_at = now;
         }
         self.report(id, OrderState::Sent, None, None);
+        self.exits_are(id, OrderState::Sent, Some(now + EXITS_LOOKUP));
     }
 
     /// The venue has no such order: nothing was sent.
@@ -278,23 +317,19 @@ impl Tracker {
             return false;
         };
         tracked.wants_cancel = true;
-        matches!(
-            tracked.state,
-            OrderState::Acked | OrderState::PartiallyFilled
-        )
+        tracked.is_to_cancel()
+    }
+
+    /// Whether the tape wants an order cancelled.
+    pub fn is_unwanted(&self, id: OrderId) -> bool {
+        self.orders
+            .get(&id)
+            .is_some_and(|tracked| tracked.wants_cancel)
     }
 
     /// Orders that the tape wants cancelled and that the venue has by now.
     pub fn to_cancel(&self) -> Vec<OrderId> {
-        let due = |tracked: &Tracked| {
-            tracked.wants_cancel
-                && tracked.ending.is_none()
-                && matches!(
-                    tracked.state,
-                    OrderState::Acked | OrderState::PartiallyFilled
-                )
-        };
-        let due = self.working().filter(|(_, tracked)| due(tracked));
+        let due = self.working().filter(|(_, it)| it.is_to_cancel());
         due.map(|(id, _)| id).collect()
     }
 
@@ -382,7 +417,12 @@ impl Tracker {
                     OrderState::Expired => VenueReason::NoLiquidity,
                     _ => VenueReason::Other,
                 };
-                tracked.ending = Some((state, fact.filled, Some(reason)));
+                // The venue cancels an alternative when the other has filled: that fill is looked up first, so that nobody
+                // takes a position for unprotected that is closed.
+                let is_by_venue = tracked.decided.one_of.is_some() && reason == VenueReason::Other;
+                let is_told = state != OrderState::Cancelled || !is_by_venue;
+                let filled = fact.filled.filter(|_| is_told);
+                tracked.ending = Some((state, filled, Some(reason)));
             }
             _ => {}
         }
@@ -463,6 +503,12 @@ impl Tracker {
             return;
         };
         self.activity += 1;
+        let order = self.orders.get_mut(&booked.order);
+        if let Some(exit) = order.filter(|order| order.untold.is_some()) {
+            exit.filled.0 = exit.filled.0.saturating_sub(booked.qty.0);
+            exit.untold.iter_mut().for_each(|it| it.forget(fill_id));
+            return;
+        }
         self.reports.push(Event::FillReversed(FillReversed {
             order: booked.order,
             instrument,
@@ -515,11 +561,7 @@ impl Tracker {
                 let proved = now > since && now.duration_since(tracked.sent_at) >= lost_after;
                 if proved {
                     // What was acknowledged or filled is the venue's own word: only what is left of it is gone.
-                    let was_there = matches!(
-                        tracked.state,
-                        OrderState::Acked | OrderState::PartiallyFilled
-                    );
-                    let state = if was_there || tracked.filled != Qty(0) {
+                    let state = if tracked.was_taken || tracked.filled != Qty(0) {
                         OrderState::Cancelled
                     } else {
                         OrderState::Rejected
@@ -568,11 +610,7 @@ impl Tracker {
     /// look-up.
     pub fn is_clear(&self) -> bool {
         self.working().all(|(_, tracked)| {
-            matches!(
-                tracked.state,
-                OrderState::Acked | OrderState::PartiallyFilled
-            ) && tracked.ending.is_none()
-                && tracked.lookup_at.is_none()
+            is_taken(tracked.state) && tracked.ending.is_none() && tracked.lookup_at.is_none()
         })
     }
 
@@ -592,7 +630,16 @@ impl Tracker {
 
     /// Whether an order is ours by name and no frame of this journal explains it.
     pub fn is_orphan(&self, key: &OrderKey) -> bool {
-        self.ours(key).is_some_and(|id| self.state(id).is_none())
+        match self.ours(key) {
+            Some(id) => self.state(id).is_none(),
+            None => self.is_exit(key),
+        }
+    }
+
+    /// Whether an order went to the venue as an exit of an entry.
+    pub fn is_exit(&self, key: &OrderKey) -> bool {
+        let name = key.client_id.as_deref();
+        name.is_some_and(|name| self.ids.is_exit(name))
     }
 
     /// Whether an order is ours and over as far as we know: one that the venue has at work was taken for lost and came late.
@@ -602,7 +649,9 @@ impl Tracker {
     }
 
     fn ours(&self, key: &OrderKey) -> Option<OrderId> {
-        self.ids.order(key.client_id.as_deref()?)
+        let name = key.client_id.as_deref()?;
+        let exit = || self.exit_names.get(name).copied();
+        self.ids.order(name).or_else(exit)
     }
 
     fn find(&self, key: &OrderKey) -> Option<OrderId> {
@@ -675,6 +724,15 @@ impl Tracker {
         }
         if !late_fill {
             tracked.state = state;
+            tracked.was_taken |= is_taken(state);
+        }
+        if let Some(untold) = &mut tracked.untold {
+            untold.keep(fill, reason);
+            if state.is_final() {
+                tracked.lookup_at = None;
+                self.at_work.remove(&id);
+            }
+            return;
         }
         self.reports.push(Event::ExecutionReport(ExecutionReport {
             cause: Sequence(0),
@@ -691,12 +749,19 @@ impl Tracker {
             if self.ended.len() > ENDED_MAX
                 && let Some(oldest) = self.ended.pop_front()
                 && let Some(tracked) = self.orders.remove(&oldest)
-                && let Some(venue_id) = tracked.venue_id
             {
-                self.by_venue_id.remove(&venue_id);
+                self.exit_names.remove(&tracked.client_id);
+                if let Some(venue_id) = tracked.venue_id {
+                    self.by_venue_id.remove(&venue_id);
+                }
             }
         }
     }
+}
+
+/// Whether the venue has an order in this state.
+const fn is_taken(state: OrderState) -> bool {
+    matches!(state, OrderState::Acked | OrderState::PartiallyFilled)
 }
 
 /// A number for a venue's fill id: its own where it is one, else the first 63 bits of its BLAKE3.
@@ -716,7 +781,7 @@ mod tests {
     use super::*;
     use onetape_engine::event::Liquidity;
     use onetape_engine::id::StrategyId;
-    use onetape_engine::order::{OrderType, TimeInForce};
+    use onetape_engine::order::{OneOf, OrderType, TimeInForce};
     use proptest::prelude::*;
     use rust_decimal::Decimal;
 
@@ -743,6 +808,10 @@ mod tests {
         }
 
         fn send(&mut self, id: u64, qty: i64) -> OrderId {
+            self.send_one_of(id, qty, None)
+        }
+
+        fn send_one_of(&mut self, id: u64, qty: i64, one_of: Option<OneOf>) -> OrderId {
             let decided = OrderDecided {
                 cause: Sequence(1),
                 strategy: StrategyId(0),
@@ -754,7 +823,9 @@ mod tests {
                 qty: Qty(qty),
                 tag: 0,
                 worst_price: None,
-                one_of: None,
+                one_of,
+                protect: None,
+                attached_to: None,
             };
             let id = OrderId(id);
             self.tracker.decided(id, &decided, Nanos(0), self.now);
@@ -854,6 +925,40 @@ mod tests {
     }
 
     #[test]
+    fn an_alternative_that_the_venue_cancels_is_over_once_the_others_fills_were_looked_up() {
+        let mut rig = Rig::new();
+        let one_of = |alternative| {
+            let group = 1;
+            Some(OneOf { group, alternative })
+        };
+        let (stop, target) = (
+            rig.send_one_of(7, 10, one_of(3)),
+            rig.send_one_of(8, 10, one_of(4)),
+        );
+        for id in [stop, target] {
+            rig.tracker.answered(id, accepted(id), rig.now);
+        }
+        rig.states();
+        rig.order(rig.key(stop), Cancelled, Some(0));
+        assert_eq!(rig.states(), [], "the target's fill may be on its way");
+        // What the strategy then asks for is gone already: nothing is sent.
+        assert!(!rig.tracker.wants_cancel(stop));
+        assert!(rig.tracker.to_cancel().is_empty());
+        let now = rig.after(200);
+        assert_eq!(rig.tracker.to_look_up(now), [stop]);
+        rig.fill(rig.key(target), "f1", 10);
+        rig.tracker.looked_up(stop, Some(true), now);
+        assert_eq!(rig.states(), [(Filled, 10), (Cancelled, 0)]);
+        assert!(rig.tracker.is_clear());
+        // What we cancel ourselves is over at once.
+        let alone = rig.send_one_of(9, 10, one_of(3));
+        rig.tracker.answered(alone, accepted(alone), rig.now);
+        assert!(rig.tracker.wants_cancel(alone));
+        rig.order(rig.key(alone), Cancelled, Some(0));
+        assert_eq!(rig.states().last(), Some(&(Cancelled, 0)));
+    }
+
+    #[test]
     fn a_time_out_that_was_accepted_ends_as_the_venue_says() {
         let mut rig = Rig::new();
         let id = rig.send(7, 10);
@@ -950,6 +1055,9 @@ mod tests {
             tag: 0,
             fees: OrderFees::default(),
             one_of: None,
+            protect: None,
+            exits_replaced: false,
+            attached_to: None,
         };
         rig.tracker.adopt(&order, rig.now);
         let booked = Booked {
@@ -964,6 +1072,19 @@ mod tests {
         rig.fill(rig.key(order.id), "f1", 4);
         rig.fill(rig.key(order.id), "f2", 6);
         assert_eq!(rig.states(), [(Unknown, 0), (Filled, 6)]);
+        // One that the venue had and has no more is cancelled, not rejected.
+        let gone = Order {
+            id: OrderId(8),
+            filled: Qty(0),
+            state: Acked,
+            ..order
+        };
+        rig.tracker.adopt(&gone, rig.now);
+        for _ in 0..2 {
+            let now = rig.after(6_000);
+            rig.tracker.looked_up(gone.id, Some(false), now);
+        }
+        assert_eq!(rig.states(), [(Unknown, 0), (Cancelled, 0)]);
     }
 
     #[test]

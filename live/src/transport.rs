@@ -36,13 +36,29 @@ pub struct Found {
     pub known: Option<bool>,
 }
 
+/// What an order goes out with. A venue that knows neither takes the order alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Linked<'a> {
+    /// The name of the group of which one order cancels the others, where the venue does that.
+    pub group: Option<&'a str>,
+    /// Exits that work once the order fills.
+    pub exits: &'a [NewOrder<'a>],
+    /// The name of the exits' own group.
+    pub exits_group: Option<&'a str>,
+}
+
 /// A venue's order interface, with what carries it.
 pub trait Transport {
     /// Places an order.
     ///
     /// # Errors
     /// [`Refusal`] when the venue has no such order; nothing is sent.
-    fn place(&mut self, order: &NewOrder<'_>, now: Nanos) -> Result<Sending<PlaceAnswer>, Refusal>;
+    fn place(
+        &mut self,
+        order: &NewOrder<'_>,
+        linked: &Linked<'_>,
+        now: Nanos,
+    ) -> Result<Sending<PlaceAnswer>, Refusal>;
 
     /// Cancels an order.
     ///
@@ -165,7 +181,12 @@ impl HttpTransport {
 }
 
 impl Transport for HttpTransport {
-    fn place(&mut self, order: &NewOrder<'_>, now: Nanos) -> Result<Sending<PlaceAnswer>, Refusal> {
+    fn place(
+        &mut self,
+        order: &NewOrder<'_>,
+        _: &Linked<'_>,
+        now: Nanos,
+    ) -> Result<Sending<PlaceAnswer>, Refusal> {
         let request = self.wire.borrow_mut().place(order, now)?;
         let weight = request.weight;
         let (venue, kept) = (self.clone(), Kept::new(order, None));

@@ -543,7 +543,7 @@ mod gateway {
     use onetape_venues::exchange::{Fault, RequestFault, SocketFault};
     use onetape_venues::gateway::{AccountFact, FillFact, KnownOrder, NewOrder};
     use onetape_venues::ib::{
-        Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, Gateway, Mode,
+        Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, Gateway, Mode, Oca,
     };
 
     struct StandIn {
@@ -702,7 +702,10 @@ mod gateway {
         let mut gateway = stand_in.connect().await;
         // 10 at 227.33 and 0.1 % of it.
         let ids = gateway
-            .place(&[order("s-1", Side::Buy, OrderType::Limit, 22_733, 10)])
+            .place(
+                &[order("s-1", Side::Buy, OrderType::Limit, 22_733, 10)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         assert_eq!(
@@ -710,7 +713,10 @@ mod gateway {
             ["fill s-1 Buy 10@22733 fee 2.28", "s-1 filled"]
         );
         let rests = order("s-2", Side::Buy, OrderType::Limit, 22_000, 5);
-        let next = gateway.place(core::slice::from_ref(&rests)).await.unwrap();
+        let next = gateway
+            .place(core::slice::from_ref(&rests), Oca::default())
+            .await
+            .unwrap();
         assert_eq!(next, [ids[0] + 1]);
         assert_eq!(facts(&mut gateway, 1).await, ["s-2 acked"]);
         assert_eq!(shorts(gateway.open_orders().await), ["s-2 acked"]);
@@ -745,7 +751,7 @@ mod gateway {
             order("b-2", Side::Sell, OrderType::Limit, 24_000, 10),
             order("b-3", Side::Sell, OrderType::Stop, 21_000, 10),
         ];
-        gateway.place(&bracket).await.unwrap();
+        gateway.place(&bracket, Oca::default()).await.unwrap();
         // Nothing was placed before the last: all three at once.
         assert_eq!(
             facts(&mut gateway, 3).await,
@@ -788,13 +794,81 @@ mod gateway {
     }
 
     #[tokio::test]
+    async fn what_fills_of_one_order_in_a_group_is_taken_from_the_other() {
+        let stand_in = StandIn::open().await;
+        let mut gateway = stand_in.connect().await;
+        let entry = [order("g-0", Side::Buy, OrderType::Market, 0, 10)];
+        gateway.place(&entry, Oca::default()).await.unwrap();
+        facts(&mut gateway, 2).await;
+        let group = Oca {
+            own: Some("g-1-g"),
+            children: None,
+        };
+        let stop = [order("g-1", Side::Sell, OrderType::Stop, 21_000, 10)];
+        let target = [order("g-2", Side::Sell, OrderType::Limit, 24_000, 10)];
+        gateway.place(&stop, group).await.unwrap();
+        gateway.place(&target, group).await.unwrap();
+        assert_eq!(facts(&mut gateway, 2).await, ["g-1 acked", "g-2 acked"]);
+        trade(&stand_in.exchange, STOCK, 24_001, 4);
+        assert_eq!(
+            facts(&mut gateway, 2).await,
+            ["fill g-2 Sell 4@24000 fee 0", "g-2 partially_filled"]
+        );
+        settle().await;
+        let left = stand_in.exchange.with(|truth| {
+            let open = truth.open_orders("ib");
+            open.map(|it| it.remaining().0).collect::<Vec<_>>()
+        });
+        assert_eq!(left, [6, 6]);
+        stand_in.quote(20_900, 20_910);
+        assert_eq!(
+            facts(&mut gateway, 3).await,
+            [
+                "fill g-1 Sell 6@20900 fee 1.26",
+                "g-1 filled",
+                "g-2 cancelled"
+            ]
+        );
+        // A group in which something has filled takes nothing in.
+        let late = [order("g-3", Side::Sell, OrderType::Stop, 20_000, 1)];
+        gateway.place(&late, group).await.unwrap();
+        assert_eq!(facts(&mut gateway, 1).await, ["g-3 rejected"]);
+        quiet(&mut gateway).await;
+    }
+
+    #[tokio::test]
+    async fn a_parent_that_ends_with_a_part_of_it_filled_has_children_for_that_part() {
+        let stand_in = StandIn::open().await;
+        let mut gateway = stand_in.connect().await;
+        let bracket = [
+            order("p-1", Side::Buy, OrderType::Limit, 22_000, 10),
+            order("p-2", Side::Sell, OrderType::Stop, 21_000, 10),
+        ];
+        gateway.place(&bracket, Oca::default()).await.unwrap();
+        facts(&mut gateway, 2).await;
+        trade(&stand_in.exchange, STOCK, 21_999, 4);
+        facts(&mut gateway, 2).await;
+        let [parent, _] = bracket;
+        gateway.cancel(&known(parent)).await.unwrap();
+        assert_eq!(facts(&mut gateway, 1).await, ["p-1 cancelled"]);
+        settle().await;
+        let left = stand_in.exchange.with(|truth| {
+            let open = truth.open_orders("ib");
+            open.map(|it| (it.new.client_id.clone(), it.remaining().0))
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(left, [("p-2".to_owned(), 4)]);
+        assert_eq!(shorts(gateway.open_orders().await), ["p-2 acked"]);
+    }
+
+    #[tokio::test]
     async fn a_brackets_children_end_with_its_parent() {
         let stand_in = StandIn::open().await;
         let mut gateway = stand_in.connect().await;
         let parent = order("e-1", Side::Buy, OrderType::Limit, 22_000, 10);
         let stop = order("e-2", Side::Sell, OrderType::Stop, 21_000, 10);
         gateway
-            .place(&[parent.clone(), stop.clone()])
+            .place(&[parent.clone(), stop.clone()], Oca::default())
             .await
             .unwrap();
         assert_eq!(facts(&mut gateway, 2).await, ["e-1 acked", "e-2 acked"]);
@@ -814,7 +888,7 @@ mod gateway {
             qty: Qty(1_000_000),
             ..stop
         };
-        gateway.place(&[dear, stop]).await.unwrap();
+        gateway.place(&[dear, stop], Oca::default()).await.unwrap();
         assert_eq!(
             facts(&mut gateway, 2).await,
             ["e-3 rejected", "e-4 cancelled"]
@@ -833,7 +907,10 @@ mod gateway {
         let stand_in = StandIn::open().await;
         let mut gateway = stand_in.connect().await;
         gateway
-            .place(&[order("r-1", Side::Buy, OrderType::Limit, 22_733, 1_000_000)])
+            .place(
+                &[order("r-1", Side::Buy, OrderType::Limit, 22_733, 1_000_000)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         let refused = loop {
@@ -857,15 +934,18 @@ mod gateway {
             ..order("r-2", Side::Buy, OrderType::Limit, 22_000, 1)
         };
         assert!(matches!(
-            gateway.place(&[post_only]).await,
+            gateway.place(&[post_only], Oca::default()).await,
             Err(BrokerError::Refused(_))
         ));
-        // A cancel of what is over is looked up.
+        // A cancel of what is over changes nothing: whoever cancels looks the order up.
         let filled = order("r-3", Side::Buy, OrderType::Limit, 22_733, 1);
-        gateway.place(core::slice::from_ref(&filled)).await.unwrap();
+        gateway
+            .place(core::slice::from_ref(&filled), Oca::default())
+            .await
+            .unwrap();
         facts(&mut gateway, 2).await;
         gateway.cancel(&known(filled)).await.unwrap();
-        assert_eq!(facts(&mut gateway, 1).await, ["Resync"]);
+        quiet(&mut gateway).await;
         assert_eq!(
             stand_in.exchange.with(|truth| truth.orders("ib").count()),
             1
@@ -941,7 +1021,10 @@ mod gateway {
         ];
         assert_eq!(seen, expected);
         gateway
-            .place(&[order("n-1", Side::Buy, OrderType::Limit, 22_733, 1)])
+            .place(
+                &[order("n-1", Side::Buy, OrderType::Limit, 22_733, 1)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         assert_eq!(facts(&mut gateway, 2).await.len(), 2);
@@ -952,7 +1035,10 @@ mod gateway {
         let stand_in = StandIn::open().await;
         let mut gateway = stand_in.connect().await;
         let ids = gateway
-            .place(&[order("c-1", Side::Buy, OrderType::Limit, 22_000, 10)])
+            .place(
+                &[order("c-1", Side::Buy, OrderType::Limit, 22_000, 10)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         assert_eq!(facts(&mut gateway, 1).await, ["c-1 acked"]);
@@ -972,7 +1058,10 @@ mod gateway {
         found.sort();
         assert_eq!(found, ["c-1 filled", "fill c-1 Buy 10@22000 fee 0"]);
         gateway
-            .place(&[order("c-2", Side::Buy, OrderType::Limit, 21_000, 1)])
+            .place(
+                &[order("c-2", Side::Buy, OrderType::Limit, 21_000, 1)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         assert_eq!(facts(&mut gateway, 1).await, ["c-2 acked"]);
@@ -987,7 +1076,7 @@ mod gateway {
             kind: RequestFault::AcceptedUnanswered,
         });
         let lost = order("u-1", Side::Buy, OrderType::Limit, 22_000, 10);
-        gateway.place(&[lost]).await.unwrap();
+        gateway.place(&[lost], Oca::default()).await.unwrap();
         connected(&mut gateway).await;
         assert_eq!(shorts(gateway.open_orders().await), ["u-1 acked"]);
         assert_eq!(
@@ -1000,7 +1089,10 @@ mod gateway {
             kind: RequestFault::LostUnanswered,
         });
         gateway
-            .place(&[order("u-2", Side::Buy, OrderType::Limit, 22_000, 10)])
+            .place(
+                &[order("u-2", Side::Buy, OrderType::Limit, 22_000, 10)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         quiet(&mut gateway).await;
@@ -1018,7 +1110,10 @@ mod gateway {
             });
         }
         gateway
-            .place(&[order("t-1", Side::Buy, OrderType::Limit, 22_733, 10)])
+            .place(
+                &[order("t-1", Side::Buy, OrderType::Limit, 22_733, 10)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         assert_eq!(
@@ -1034,7 +1129,10 @@ mod gateway {
             });
         }
         gateway
-            .place(&[order("t-2", Side::Sell, OrderType::Limit, 22_730, 10)])
+            .place(
+                &[order("t-2", Side::Sell, OrderType::Limit, 22_730, 10)],
+                Oca::default(),
+            )
             .await
             .unwrap();
         assert_eq!(

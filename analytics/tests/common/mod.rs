@@ -426,6 +426,8 @@ pub(crate) fn every_kind(dir: &Path) {
             tag: 0,
             worst_price: None,
             one_of: None,
+            protect: None,
+            attached_to: None,
         }));
     }
     tape.derived(&Event::CancelDecided(CancelDecided {

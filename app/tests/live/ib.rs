@@ -2,7 +2,7 @@
 //! way to the broker meanwhile.
 use super::*;
 use onetape_engine::event::{AccountLost, ConnectionChanged, ExecutionReport};
-use onetape_engine::order::OrderType;
+use onetape_engine::order::{OrderState, OrderType};
 use onetape_venues::ib::{frame, proto};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -81,19 +81,27 @@ accepted_unanswered = 10000
 lost_unanswered = 10000
 ";
 
-/// A stock that wanders about 50.00, quoted every 400 ms from half past ten in New York on, for an hour and a half.
+/// A stock that wanders about 50.00.
 fn day(seed: u64) -> tempfile::TempDir {
+    let (mut cents, mut random) = (5_000_i64, seed);
+    day_of(|_| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        cents += (random % 5) as i64 - 2 - (cents - 5_000).signum() * i64::from(random % 7 == 0);
+        cents
+    })
+}
+
+/// A stock by its bid in cents, quoted every 400 ms from ten in New York on, for an hour and a half.
+fn day_of(mut bid_cents: impl FnMut(u64) -> i64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     std::fs::write(at("facts.toml"), FACTS).unwrap();
     std::fs::write(at("calendar.toml"), CALENDAR).unwrap();
     let mut rows = String::from("ts_ms,type,venue,symbol,id,bid_price,bid_qty,ask_price,ask_qty\n");
-    let (mut cents, mut random) = (5_000_i64, seed);
     for tick in 0..13_500_u64 {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        cents += (random % 5) as i64 - 2 - (cents - 5_000).signum() * i64::from(random % 7 == 0);
+        let cents = bid_cents(tick);
         let (bid, ask) = (Decimal::new(cents, 2), Decimal::new(cents + 1, 2));
         let at_ms = 1_767_625_200_000 + tick * 400;
         rows += &format!("{at_ms},quote,ib,HOOD,{},{bid},500,{ask},500\n", tick + 1);
@@ -119,8 +127,12 @@ fn day(seed: u64) -> tempfile::TempDir {
 
 /// A daemon's rig with the broker and the provider of its prices only; the address of the daemon's HTTP.
 fn rig(seed: u64, speed: &str, faults: &str) -> (Rig, String) {
-    let rig = Rig::of_day(day(seed), speed, faults);
-    rig.configure(SESSION);
+    rig_of(day(seed), SESSION, speed, faults)
+}
+
+fn rig_of(day: tempfile::TempDir, session: &str, speed: &str, faults: &str) -> (Rig, String) {
+    let rig = Rig::of_day(day, speed, faults);
+    rig.configure(session);
     let http = TcpListener::bind("127.0.0.1:0").unwrap();
     let http = http.local_addr().unwrap().to_string();
     let all = std::fs::read_to_string(rig.at("run.toml")).unwrap();
@@ -140,9 +152,11 @@ fn rig(seed: u64, speed: &str, faults: &str) -> (Rig, String) {
     (rig, http)
 }
 
-/// Entries that rest, and a bracket: a market entry, its stop-loss and target far enough to rest.
+/// Entries that rest, and brackets: one that opens and closes soon, and a market entry whose exits are far enough to rest.
 const LIMIT: &str = r#""order_type": "limit", "price": "45.00""#;
 const STOP: &str = r#""order_type": "stop", "price": "55.00""#;
+const NEAR: &str =
+    r#""order_type": "limit", "price": "49.95", "stop_loss": "49.80", "target": "50.05""#;
 const BRACKET: &str = r#""order_type": "market", "stop_loss": "45.00", "target": "55.00""#;
 
 fn intent(http: &str, key: &str, order: &str) {
@@ -292,8 +306,8 @@ fn a_daemon_that_is_killed_at_any_moment_ends_with_the_brokers_truth() {
         rig.until("it is up", |status| {
             status["feeds"]["ib:HOOD"].as_u64() > Some(0)
         });
-        if kill < 6 {
-            let order = [LIMIT, STOP][kill as usize % 2];
+        if kill < 9 {
+            let order = [NEAR, LIMIT, STOP][kill as usize % 3];
             intent(&http, &format!("intent-{kill}"), order);
         }
         random ^= random << 13;
@@ -313,4 +327,224 @@ fn a_daemon_that_is_killed_at_any_moment_ends_with_the_brokers_truth() {
     assert_eq!(truth["open_orders"], 0);
     assert_eq!(Some(u64::from(story.fills)), truth["fills"].as_u64());
     assert!(story.fills > 0);
+}
+
+/// Only what is asked for over HTTP.
+const INTENTS: &str = r#"
+[modes]
+ib = "demo"
+
+[[strategy]]
+name = "signals"
+id = "intents"
+[strategy.params]
+detector = "intents"
+symbols = ["ib:HOOD"]
+mode = "paper_send"
+auto_promote = true
+allow_send = true
+"#;
+
+/// How fast a day of steps is played.
+const STEPS_SPEED: u64 = 20;
+/// An entry below the market with its stop-loss and target.
+const PROTECTED: &str =
+    r#""order_type": "limit", "price": "45.00", "stop_loss": "44.00", "target": "47.00""#;
+
+/// A day at 50.00 that goes to other bids, each after so many seconds of ours from the start on.
+fn steps(steps: &[(u64, i64)]) -> (Rig, String) {
+    let steps = steps.to_vec();
+    let day = day_of(move |tick| {
+        let at_ms = tick * 400 / STEPS_SPEED;
+        let mut passed = steps.iter().filter(|(after_s, _)| at_ms >= after_s * 1_000);
+        let bid = passed.next_back().map_or(5_000, |(_, bid)| *bid);
+        bid + (tick % 2) as i64
+    });
+    rig_of(day, INTENTS, &STEPS_SPEED.to_string(), "")
+}
+
+/// An order on the tape.
+#[derive(Debug)]
+struct Told {
+    decided: OrderDecided,
+    state: OrderState,
+    filled: i64,
+}
+
+/// The orders on a tape in their order, and how often a strategy called somebody.
+fn told(journal: &Path) -> (Vec<Told>, u32) {
+    let mut reader = Reader::open(journal).unwrap();
+    let (mut orders, mut alarms) = (BTreeMap::<u64, Told>::new(), 0);
+    while let Some(frame) = reader.next().unwrap() {
+        match Event::decode(frame.tag.kind(), frame.payload).unwrap() {
+            Event::OrderDecided(decided) => {
+                let (state, filled) = (OrderState::Decided, 0);
+                let order = Told {
+                    decided,
+                    state,
+                    filled,
+                };
+                orders.insert(frame.sequence, order);
+            }
+            Event::ExecutionReport(report) => {
+                let order = orders.get_mut(&report.order.0).unwrap();
+                order.state = report.state;
+                order.filled += report.fill.map_or(0, |fill| fill.qty.0);
+            }
+            Event::AlarmRaised(_) => alarms += 1,
+            _ => {}
+        }
+    }
+    (orders.into_values().collect(), alarms)
+}
+
+/// What became of a tape's orders, by their types: stops and targets are those that close.
+fn became(journal: &Path) -> Vec<(OrderType, OrderState, bool)> {
+    let (orders, _) = told(journal);
+    let shown = |it: &Told| {
+        let is_attached = it.decided.attached_to.is_some();
+        (it.decided.order_type, it.state, is_attached)
+    };
+    orders.iter().map(shown).collect()
+}
+
+impl Rig {
+    /// Waits until the exchange's truth shows something.
+    fn until_true(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(240) {
+            if holds(&self.truth_now()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{what}: {}", self.truth_now());
+    }
+}
+
+/// An entry with its exits at the broker, and the daemon killed before the entry fills.
+fn killed_with_an_entry_at_work(path: &[(u64, i64)]) -> Rig {
+    let (rig, http) = steps(path);
+    let daemon = rig.daemon();
+    rig.until("it is reconciled", is_clear);
+    intent(&http, "entry", PROTECTED);
+    rig.until_true("the entry is at work", |truth| truth["open_orders"] == 1);
+    rig.until("it is acknowledged", |_| {
+        let acked = (OrderType::Limit, OrderState::Acked, false);
+        became(&rig.at("journal")) == [acked]
+    });
+    drop(daemon);
+    let truth = rig.truth_now();
+    assert_eq!(truth["fills"], 0, "too slow a machine: {truth}");
+    rig
+}
+
+/// The daemon comes back to a broker at which everything has happened. A stop that was at work on the tape is unknown until
+/// it is looked up, and somebody is called: `alarms` is how often.
+fn ends_flat_and_equal(rig: Rig, expected: &[(OrderType, OrderState, bool)], alarms: u32) {
+    let mut daemon = rig.daemon();
+    rig.until("everything is known", |status| {
+        is_clear(status) && became(&rig.at("journal")) == expected
+    });
+    assert_eq!(daemon.terminate(), Some(0));
+    let journal = rig.at("journal");
+    let (_dir, truth) = rig.truth();
+    println!("{truth}");
+    assert_eq!(truth["open_orders"], 0);
+    assert!(nonzero(&truth["holdings"]).is_empty(), "{truth}");
+    let (orders, called) = told(&journal);
+    let fills = orders.iter().filter(|order| order.filled > 0).count();
+    assert_eq!(truth["fills"].as_u64(), Some(fills as u64), "{orders:?}");
+    assert_eq!(called, alarms, "{orders:?}");
+    holds_the_truth(&journal, &truth);
+}
+
+#[test]
+fn a_bracket_reaches_its_target_while_no_daemon_runs() {
+    let rig = killed_with_an_entry_at_work(&[(40, 4_490), (45, 4_710)]);
+    rig.until_true("the target is reached", |truth| truth["fills"] == 2);
+    ends_flat_and_equal(
+        rig,
+        &[
+            (OrderType::Limit, OrderState::Filled, false),
+            (OrderType::Stop, OrderState::Cancelled, true),
+            (OrderType::Limit, OrderState::Filled, true),
+        ],
+        0,
+    );
+}
+
+#[test]
+fn a_bracket_is_stopped_while_no_daemon_runs() {
+    let rig = killed_with_an_entry_at_work(&[(40, 4_490), (45, 4_390)]);
+    rig.until_true("the stop is reached", |truth| truth["fills"] == 2);
+    ends_flat_and_equal(
+        rig,
+        &[
+            (OrderType::Limit, OrderState::Filled, false),
+            (OrderType::Stop, OrderState::Filled, true),
+            (OrderType::Limit, OrderState::Cancelled, true),
+        ],
+        0,
+    );
+}
+
+#[test]
+fn exits_of_an_entry_that_filled_while_no_daemon_ran_are_taken_over_at_work() {
+    let rig = killed_with_an_entry_at_work(&[(40, 4_490), (90, 4_710)]);
+    rig.until_true("the entry is filled", |truth| truth["fills"] == 1);
+    let daemon = rig.daemon();
+    rig.until("the exits are taken over", |status| {
+        is_clear(status)
+            && became(&rig.at("journal"))
+                == [
+                    (OrderType::Limit, OrderState::Filled, false),
+                    (OrderType::Stop, OrderState::Acked, true),
+                    (OrderType::Limit, OrderState::Acked, true),
+                ]
+    });
+    let truth = rig.truth_now();
+    assert_eq!(truth["orders"], 3, "nothing was placed anew: {truth}");
+    assert_eq!(truth["open_orders"], 2, "{truth}");
+    // Killed once more with the exits at work; the target is reached meanwhile.
+    drop(daemon);
+    rig.until_true("the target is reached", |truth| truth["fills"] == 2);
+    let expected = [
+        (OrderType::Limit, OrderState::Filled, false),
+        (OrderType::Stop, OrderState::Cancelled, true),
+        (OrderType::Limit, OrderState::Filled, true),
+    ];
+    ends_flat_and_equal(rig, &expected, 1);
+}
+
+/// Exits that were not attached: the entry filled in part, so they are others than the ones that went out with it.
+#[test]
+fn exits_placed_anew_are_alternatives_at_the_broker_too() {
+    let (rig, http) = steps(&[(60, 5_510)]);
+    let daemon = rig.daemon();
+    rig.until("it is reconciled", is_clear);
+    rig.fault(r#"{"what": "order", "fault": {"venue": "ib", "kind": {"takes_at_most": "3"}}}"#);
+    intent(&http, "entry", BRACKET);
+    rig.until("exits for what is held are at work", |status| {
+        is_clear(status)
+            && became(&rig.at("journal"))
+                == [
+                    (OrderType::Market, OrderState::Cancelled, false),
+                    (OrderType::Stop, OrderState::Acked, false),
+                    (OrderType::Limit, OrderState::Acked, false),
+                ]
+    });
+    let truth = rig.truth_now();
+    assert_eq!(truth["most_open_orders"], 2, "never both kinds: {truth}");
+    assert_eq!(truth["open_orders"], 2, "{truth}");
+    drop(daemon);
+    let truth = rig.truth_now();
+    assert_eq!(truth["fills"], 1, "too slow a machine: {truth}");
+    rig.until_true("the target is reached", |truth| truth["fills"] == 2);
+    let expected = [
+        (OrderType::Market, OrderState::Cancelled, false),
+        (OrderType::Stop, OrderState::Cancelled, false),
+        (OrderType::Limit, OrderState::Filled, false),
+    ];
+    ends_flat_and_equal(rig, &expected, 1);
 }

@@ -5,7 +5,8 @@ use crate::event::{ExecutionReport, FillReversed, OrderDecided};
 use crate::fees::OrderFees;
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::Qty;
-use crate::order::{Order, OrderState};
+use crate::order::{OneOf, Order, OrderState, Side, TimeInForce};
+use crate::risk::Proposal;
 use crate::time::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -62,8 +63,22 @@ const fn is_overtaken(known: OrderState, told: OrderState) -> bool {
     }
 }
 
+/// Whether the venue holds exits for an order whose exit that would be.
+fn is_entry_of(
+    entry: &Order,
+    strategy: StrategyId,
+    instrument: InstrumentId,
+    exit: Side,
+    one_of: OneOf,
+) -> bool {
+    entry.protect.is_some()
+        && (entry.strategy, entry.instrument, entry.side) == (strategy, instrument, exit.opposite())
+        && entry.one_of.is_some_and(|own| own.group == one_of.group)
+}
+
 impl Orders {
     pub(super) fn decided(&mut self, sequence: Sequence, now: Nanos, decided: &OrderDecided) {
+        self.take_over_exits(decided);
         self.open.push(Order {
             id: OrderId(sequence.0),
             strategy: decided.strategy,
@@ -79,8 +94,65 @@ impl Orders {
             cancelling: false,
             tag: decided.tag,
             one_of: decided.one_of,
+            protect: decided.protect,
+            exits_replaced: false,
+            attached_to: decided.attached_to,
             fees: OrderFees::default(),
         });
+    }
+
+    /// The entry with which an exit went to the venue: all of it filled, and no other exit decided since. Then the exit is at
+    /// work there already, and deciding it takes it over.
+    pub fn attached_to(&self, strategy: StrategyId, exit: &Proposal) -> Option<OrderId> {
+        let one_of = exit.one_of?;
+        if exit.time_in_force != TimeInForce::GoodTillCancel {
+            return None;
+        }
+        let is_entry = |entry: &&Order| {
+            let price = entry.protect.and_then(|it| it.price(exit.order_type));
+            price == Some(exit.price)
+                && !entry.exits_replaced
+                && is_entry_of(entry, strategy, exit.instrument, exit.side, one_of)
+                && (entry.state, entry.qty) == (OrderState::Filled, exit.qty)
+        };
+        self.ended.iter().rev().find(is_entry).map(|entry| entry.id)
+    }
+
+    /// An exit that is decided takes over the one that went with its entry, or ends what the venue holds for the entry.
+    fn take_over_exits(&mut self, exit: &OrderDecided) {
+        // The other of two entries is no exit of the first.
+        let Some(one_of) = exit.one_of.filter(|_| exit.protect.is_none()) else {
+            return;
+        };
+        for entry in self.open.iter_mut().chain(&mut self.ended) {
+            if is_entry_of(entry, exit.strategy, exit.instrument, exit.side, one_of) {
+                if exit.attached_to == Some(entry.id) {
+                    let held = entry.protect;
+                    entry.protect = held.and_then(|held| held.without(exit.order_type));
+                } else {
+                    entry.exits_replaced = true;
+                }
+            }
+        }
+    }
+
+    /// Entries that are over and with which exits went to the venue that may still be there: no exit was decided yet, or one
+    /// that was decided instead is at work.
+    pub fn entries_with_exits(&self) -> impl Iterator<Item = &Order> {
+        let is_replaced_by = |entry: &Order, exit: &Order| {
+            let (of, side) = (exit.strategy, exit.side);
+            let is_entry = |one_of| is_entry_of(entry, of, exit.instrument, side, one_of);
+            exit.attached_to.is_none()
+                && exit.protect.is_none()
+                && exit.one_of.is_some_and(is_entry)
+        };
+        let may_have = move |entry: &&Order| {
+            entry.protect.is_some()
+                && entry.filled > Qty(0)
+                && (!entry.exits_replaced
+                    || self.open.iter().any(|exit| is_replaced_by(entry, exit)))
+        };
+        self.ended.iter().filter(may_have)
     }
 
     /// Notes that a cancel is under way; false when the order is not at work.
@@ -249,23 +321,30 @@ mod tests {
     use super::*;
     use crate::event::{Fill, Liquidity};
     use crate::number::{Money, Price};
-    use crate::order::{OrderType, Side, TimeInForce};
+    use crate::order::{OrderType, Protect};
     use proptest::prelude::*;
+
+    const DECIDED: OrderDecided = OrderDecided {
+        cause: Sequence(1),
+        strategy: StrategyId(0),
+        instrument: InstrumentId(0),
+        side: Side::Buy,
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::GoodTillCancel,
+        price: Price(100),
+        qty: Qty(10),
+        tag: 0,
+        worst_price: None,
+        one_of: None,
+        protect: None,
+        attached_to: None,
+    };
 
     fn with_order(qty: i64) -> Orders {
         let mut orders = Orders::default();
         let decided = OrderDecided {
-            cause: Sequence(1),
-            strategy: StrategyId(0),
-            instrument: InstrumentId(0),
-            side: Side::Buy,
-            order_type: OrderType::Limit,
-            time_in_force: TimeInForce::GoodTillCancel,
-            price: Price(100),
             qty: Qty(qty),
-            tag: 0,
-            worst_price: None,
-            one_of: None,
+            ..DECIDED
         };
         orders.decided(Sequence(5), Nanos(0), &decided);
         orders
@@ -311,6 +390,120 @@ mod tests {
             orders.report(&report(OrderState::PartiallyFilled, Some((8, 7)))),
             Outcome::Illegal
         );
+    }
+
+    const EXITS: Protect = Protect {
+        stop: Some(Price(90)),
+        target: Some(Price(120)),
+    };
+
+    /// An entry of 10 that went to the venue with its exits.
+    fn with_entry() -> Orders {
+        let mut orders = Orders::default();
+        let entry = OrderDecided {
+            one_of: exit(OrderType::Limit, 0, 0).one_of,
+            protect: Some(EXITS),
+            ..DECIDED
+        };
+        orders.decided(Sequence(5), Nanos(0), &entry);
+        orders
+    }
+
+    fn exit(order_type: OrderType, price: i64, qty: i64) -> Proposal {
+        Proposal {
+            instrument: InstrumentId(0),
+            side: Side::Sell,
+            order_type,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price: Price(price),
+            qty: Qty(qty),
+            tag: 0,
+            hedges: None,
+            one_of: Some(OneOf {
+                group: 7,
+                alternative: order_type as u8,
+            }),
+            protect: None,
+        }
+    }
+
+    fn decide(orders: &mut Orders, sequence: u64, asked: &Proposal) -> Option<OrderId> {
+        let attached_to = orders.attached_to(StrategyId(0), asked);
+        let decided = OrderDecided {
+            side: asked.side,
+            order_type: asked.order_type,
+            price: asked.price,
+            qty: asked.qty,
+            one_of: asked.one_of,
+            protect: asked.protect,
+            attached_to,
+            ..DECIDED
+        };
+        orders.decided(Sequence(sequence), Nanos(0), &decided);
+        attached_to
+    }
+
+    #[test]
+    fn an_exit_is_the_one_that_went_out_with_its_entry_once() {
+        let mut orders = with_entry();
+        let stop = exit(OrderType::Stop, 90, 10);
+        let attached_to = |orders: &Orders, asked| orders.attached_to(StrategyId(0), &asked);
+        assert_eq!(attached_to(&orders, stop), None, "nothing has filled");
+        orders.report(&report(OrderState::Filled, Some((1, 10))));
+        let buy = Proposal {
+            side: Side::Buy,
+            ..stop
+        };
+        let alone = Proposal {
+            one_of: None,
+            ..stop
+        };
+        for other in [
+            exit(OrderType::Stop, 91, 10),
+            exit(OrderType::Stop, 90, 9),
+            exit(OrderType::Market, 90, 10),
+            buy,
+            alone,
+        ] {
+            assert_eq!(attached_to(&orders, other), None, "{other:?}");
+        }
+        assert_eq!(orders.attached_to(StrategyId(1), &stop), None);
+        assert_eq!(orders.entries_with_exits().count(), 1);
+        let entry = Some(OrderId(5));
+        assert_eq!(decide(&mut orders, 6, &stop), entry);
+        assert_eq!(
+            decide(&mut orders, 7, &exit(OrderType::Limit, 120, 10)),
+            entry
+        );
+        assert_eq!(attached_to(&orders, stop), None, "it was taken over");
+        assert_eq!(orders.entries_with_exits().count(), 0);
+    }
+
+    #[test]
+    fn another_exit_ends_those_that_went_out() {
+        let mut orders = with_entry();
+        // The other of two entries is none.
+        let other = Proposal {
+            protect: Some(EXITS),
+            ..exit(OrderType::Stop, 90, 10)
+        };
+        assert_eq!(decide(&mut orders, 6, &other), None);
+        orders.report(&report(OrderState::Filled, Some((1, 10))));
+        let stop = exit(OrderType::Stop, 90, 10);
+        assert_eq!(orders.attached_to(StrategyId(0), &stop), Some(OrderId(5)));
+        assert_eq!(
+            decide(&mut orders, 7, &exit(OrderType::Market, 0, 10)),
+            None
+        );
+        assert_eq!(orders.attached_to(StrategyId(0), &stop), None);
+        // They may be there as long as the order that was decided instead has not ended.
+        assert_eq!(orders.entries_with_exits().count(), 1);
+        let rejected = ExecutionReport {
+            order: OrderId(7),
+            ..report(OrderState::Rejected, None)
+        };
+        orders.report(&rejected);
+        assert_eq!(orders.entries_with_exits().count(), 0);
     }
 
     proptest! {

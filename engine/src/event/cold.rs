@@ -4,7 +4,7 @@ use crate::error::DecodeError;
 use crate::fees::{FeeAccrual, FeeFormula, Rounding};
 use crate::id::{InstrumentId, OrderId, Sequence, StrategyId};
 use crate::number::{Decimals, Money, Price, Qty};
-use crate::order::{OneOf, OrderState, OrderType, Side, TimeInForce};
+use crate::order::{OneOf, OrderState, OrderType, Protect, Side, TimeInForce};
 use crate::risk::{Gate, HaltReason};
 use crate::session::SessionConfig;
 use crate::time::Nanos;
@@ -487,6 +487,12 @@ pub struct OrderDecided {
     pub worst_price: Option<Price>,
     /// Which of several alternatives it is.
     pub one_of: Option<OneOf>,
+    /// Exits that go to the venue with it; only where the venue holds an entry's exits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protect: Option<Protect>,
+    /// The entry with which this order went to the venue: it is there already and is not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached_to: Option<OrderId>,
 }
 
 /// The wish to cancel an order.
@@ -727,6 +733,47 @@ mod tests {
             ),
         ] {
             assert_eq!(rules(tick, &bands).check(), Err(why));
+        }
+    }
+
+    /// Journals hold orders from before exits went out with them.
+    #[test]
+    fn an_order_without_exits_is_written_as_before() {
+        let plain = OrderDecided {
+            cause: Sequence(1),
+            strategy: StrategyId(0),
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            price: Price(100),
+            qty: Qty(10),
+            tag: 0,
+            worst_price: None,
+            one_of: None,
+            protect: None,
+            attached_to: None,
+        };
+        let full = OrderDecided {
+            protect: Some(Protect {
+                stop: Some(Price(90)),
+                target: None,
+            }),
+            attached_to: Some(OrderId(3)),
+            ..plain
+        };
+        let bytes = |order: &OrderDecided| {
+            let mut bytes = Vec::new();
+            write(&mut bytes, order);
+            assert_eq!(
+                read::<OrderDecided>(Kind::OrderDecided, &bytes).unwrap(),
+                *order
+            );
+            bytes
+        };
+        let names = |bytes: &[u8], name: &[u8]| bytes.windows(name.len()).any(|it| it == name);
+        for name in [b"protect".as_slice(), b"attached_to"] {
+            assert!(!names(&bytes(&plain), name) && names(&bytes(&full), name));
         }
     }
 

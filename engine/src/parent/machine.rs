@@ -243,6 +243,7 @@ impl Parent {
                 qty: leg.qty,
                 tag: role.tag(self.number),
                 one_of: None,
+                protect: None,
                 hedges: match role {
                     Role::Second => Some(self.plan.legs[0].instrument),
                     Role::First if !self.fills[Role::Second.index()].orders.is_empty() => {

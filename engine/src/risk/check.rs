@@ -6,7 +6,7 @@ use crate::event::{InstrumentType, TradingStatus};
 use crate::id::{InstrumentId, StrategyId};
 use crate::market::{Instrument, Market};
 use crate::number::{MONEY_DECIMALS, Money, NumberError, Price, Qty, pow10};
-use crate::order::{OneOf, OrderState, OrderType, Side, TimeInForce};
+use crate::order::{OneOf, OrderState, OrderType, Protect, Side, TimeInForce};
 use crate::session::VenueMode;
 use crate::strategy::{GateRow, Relation};
 use crate::time::Nanos;
@@ -34,6 +34,8 @@ pub struct Proposal {
     pub hedges: Option<InstrumentId>,
     /// Which of several alternatives the order is. Of those that reduce a position only the largest counts.
     pub one_of: Option<OneOf>,
+    /// Exits for the venue to hold until the order fills. Venues that hold none take the order alone.
+    pub protect: Option<Protect>,
 }
 
 impl Proposal {
@@ -250,6 +252,13 @@ impl<'a> Subject<'a> {
     }
 
     fn ask(&self, gauge: &mut impl Gauge) -> Result<(), EngineError> {
+        // It went to the venue with its entry, through the gates then: whatever holds now, it is there. A session that ends
+        // has nobody to look after it, and leaves.
+        let is_there = || self.desk.orders().attached_to(self.strategy, self.order);
+        let ends = self.desk.risk().halts.contains(&HaltReason::Stopping);
+        if !ends && is_there().is_some() {
+            return Ok(());
+        }
         match self.venue_gates(gauge) {
             // All that follows guards new risk, so an exit passes.
             Some(at_risk) if !self.is_exit() => self.our_gates(at_risk, gauge),

@@ -403,6 +403,8 @@ impl<S: Sink> Sequencer<S> {
                 tag: p.tag,
                 worst_price: risk::worst_price(&self.desk, &self.market, p),
                 one_of: p.one_of,
+                protect: p.protect.filter(|_| self.desk.holds_exits(p.instrument)),
+                attached_to: self.desk.orders().attached_to(strategy, p),
             }),
             Err(risk::Denial { gate, value, limit }) => Event::OrderDenied(OrderDenied {
                 cause,

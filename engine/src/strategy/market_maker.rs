@@ -268,6 +268,7 @@ impl State {
                             tag: 0,
                             hedges: None,
                             one_of: None,
+                            protect: None,
                         });
                     }
                 }

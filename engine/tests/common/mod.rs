@@ -248,6 +248,8 @@ impl Rig {
             tag: 0,
             worst_price: None,
             one_of: None,
+            protect: None,
+            attached_to: None,
         };
         OrderId(self.derive(at, &Event::OrderDecided(decided)).0)
     }

@@ -978,6 +978,8 @@ fn positions_that_all_lean_one_way_stop_another_one() {
                 tag: 0,
                 worst_price: None,
                 one_of: None,
+                protect: None,
+                attached_to: None,
             };
             day.rig.derive(day.at, &Event::OrderDecided(decided));
         }

@@ -542,6 +542,8 @@ fn stop_for(
         tag: 0,
         worst_price: None,
         one_of: None,
+        protect: None,
+        attached_to: None,
     };
     OrderId(rig.derive(at, &Event::OrderDecided(decided)).0)
 }
@@ -753,6 +755,7 @@ fn the_price_collar_is_for_limits_and_not_for_triggers() {
             tag: 0,
             hedges: None,
             one_of: None,
+            protect: None,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
         let checked = risk::check(
@@ -944,6 +947,7 @@ fn while_an_outcome_is_unknown_its_instrument_takes_no_new_risk_and_the_order_co
             tag: 0,
             hedges: None,
             one_of: None,
+            protect: None,
         };
         let (desk, market) = (rig.sequencer.desk(), rig.sequencer.market());
         let checked = risk::check(

@@ -344,6 +344,7 @@ fn a_hedge_of_nothing_is_an_entry() {
         tag: 0,
         hedges: Some(InstrumentId(0)),
         one_of: None,
+        protect: None,
     };
     let check = |proposal: &_| {
         let now = Nanos(NOON + 10 * S);

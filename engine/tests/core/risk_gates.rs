@@ -29,6 +29,7 @@ fn limit(instrument: InstrumentId, side: Side, price: i64, qty: i64) -> Proposal
         tag: 0,
         hedges: None,
         one_of: None,
+        protect: None,
     }
 }
 
@@ -105,6 +106,8 @@ fn work(rig: &mut Rig, at: u64, strategy: StrategyId, order: &Proposal) -> Order
         tag: 0,
         worst_price: None,
         one_of: order.one_of,
+        protect: order.protect,
+        attached_to: None,
     };
     OrderId(rig.derive(at, &Event::OrderDecided(decided)).0)
 }

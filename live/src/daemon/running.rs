@@ -107,7 +107,14 @@ impl Running {
             .collect();
         let before = Before {
             market: sequencer.market().clone(),
-            orders: sequencer.desk().orders().iter().copied().collect(),
+            orders: {
+                let orders = sequencer.desk().orders();
+                orders
+                    .iter()
+                    .chain(orders.entries_with_exits())
+                    .copied()
+                    .collect()
+            },
             first_own: sequencer.next_sequence().0,
         };
         core_status

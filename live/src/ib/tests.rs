@@ -13,6 +13,8 @@ const X: InstrumentId = InstrumentId(0);
 #[derive(Default)]
 struct Script {
     placed: Vec<String>,
+    /// Names of the groups of what was placed.
+    groups: Vec<String>,
     open: Vec<AccountFact>,
     done: Vec<AccountFact>,
     lists_asked: u32,
@@ -36,11 +38,17 @@ impl Broker for Scripted {
 
     fn trade(&mut self, _: Contracts) {}
 
-    async fn place(&mut self, group: &[NewOrder<'_>]) -> Result<Vec<i32>, BrokerError> {
+    async fn place(
+        &mut self,
+        group: &[NewOrder<'_>],
+        oca: Oca<'_>,
+    ) -> Result<Vec<i32>, BrokerError> {
         let mut script = self.script.lock().unwrap();
+        let groups = oca.own.into_iter().chain(oca.children);
+        script.groups.extend(groups.map(str::to_owned));
         let placed = &mut script.placed;
         placed.extend(group.iter().map(|order| order.client_id.to_owned()));
-        Ok(vec![placed.len() as i32])
+        Ok(vec![placed.len() as i32; group.len()])
     }
 
     async fn cancel(&mut self, _: &KnownOrder<'_>) -> Result<(), BrokerError> {
@@ -132,8 +140,13 @@ impl Rig {
     }
 
     async fn place(&mut self, client_id: &str) -> PlaceAnswer {
-        let sending = self.transport.place(&order(client_id), Nanos(0)).unwrap();
+        let sending = self.send(client_id, &Linked::default());
         sending.answer.await
+    }
+
+    fn send(&mut self, client_id: &str, linked: &Linked<'_>) -> Sending<PlaceAnswer> {
+        let sending = self.transport.place(&order(client_id), linked, Nanos(0));
+        sending.unwrap()
     }
 
     async fn look_up(&mut self, client_id: &str, venue_id: Option<&str>) -> Found {
@@ -214,7 +227,7 @@ async fn the_gateways_first_word_of_an_order_is_the_answer_to_placing_it() {
         rig.tell(BrokerEvent::Fact(state("b", OrderState::Acked)));
         let (placed, ()) = tokio::join!(
             rig.transport
-                .place(&order("a"), Nanos(0))
+                .place(&order("a"), &Linked::default(), Nanos(0))
                 .map(|sending| sending.answer)
                 .unwrap(),
             async {
@@ -298,7 +311,13 @@ async fn an_order_without_a_word_is_unknown_in_time() {
     let (_, commands) = mpsc::unbounded_channel();
     let mut keeper = Keeper::new(broker, commands);
     let (answer, mut told) = oneshot::channel();
-    keeper.place(&Kept::new(&order("a"), None), answer).await;
+    let placing = ToPlace {
+        order: Kept::new(&order("a"), None),
+        group: None,
+        exits: Vec::new(),
+        exits_group: None,
+    };
+    keeper.place(&placing, answer).await;
     keeper.expire(Instant::now());
     assert!(told.try_recv().is_err());
     keeper.expire(Instant::now() + WORD_WITHIN);
@@ -340,6 +359,59 @@ async fn a_list_that_tells_of_other_orders_loses_nothing_of_them() {
     let found = rig.look_up("a", None).await;
     assert_eq!(found.facts, [fill("a", 10)]);
     assert_eq!(rig.facts.recv().await, Some(fill("b", 3)));
+}
+
+#[tokio::test]
+async fn of_orders_looked_up_together_the_fills_are_told_before_any_is_over() {
+    let mut rig = Rig::new().await;
+    rig.script(|script| script.done = vec![fill("b", 10)]);
+    // The second look at "a" finds it gone; the fill of "b", its alternative, must be known by then.
+    assert_eq!(rig.look_up("a", Some("1")).await.known, None);
+    assert_eq!(rig.facts.recv().await, Some(fill("b", 10)));
+    let known = |client_id| KnownOrder {
+        order: order(client_id),
+        venue_id: Some("1"),
+    };
+    let first = rig.transport.look_up(&known("a"), Nanos(0)).answer;
+    let second = rig.transport.look_up(&known("b"), Nanos(0)).answer;
+    let first_told = async {
+        let found = first.await;
+        (found, rig.facts.try_recv().ok())
+    };
+    let ((found, told), _) = tokio::join!(first_told, second);
+    assert_eq!(told, Some(fill("b", 10)));
+    assert!(
+        matches!(&found.facts[..], [AccountFact::Order(over)] if over.state == OrderState::Cancelled)
+    );
+}
+
+#[tokio::test]
+async fn an_entry_goes_to_the_broker_with_its_exits_and_groups_by_their_names() {
+    let mut rig = Rig::new().await;
+    let exits = [order("a-s"), order("a-t")];
+    let linked = Linked {
+        group: Some("ot-1-g"),
+        exits: &exits,
+        exits_group: Some("ot-1-x"),
+    };
+    let sending = rig.send("a", &linked);
+    let (placed, ()) = tokio::join!(sending.answer, async {
+        while rig.script.lock().unwrap().placed.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        rig.tell(BrokerEvent::Fact(state("a", OrderState::Acked)));
+    });
+    assert!(matches!(placed, PlaceAnswer::Accepted { .. }));
+    rig.script(|script| {
+        assert_eq!(script.placed, ["a", "a-s", "a-t"]);
+        assert_eq!(script.groups, ["ot-1-g", "ot-1-x"]);
+    });
+    // What is told of the exits is no answer.
+    rig.tell(BrokerEvent::Fact(state("a-s", OrderState::Acked)));
+    assert_eq!(
+        rig.facts.recv().await,
+        Some(state("a-s", OrderState::Acked))
+    );
 }
 
 #[tokio::test]

@@ -388,6 +388,24 @@ impl Truth {
         self.order(id).cloned()
     }
 
+    /// Gives an order at work a smaller quantity, as a broker does when another of its group fills; one that has filled as
+    /// much by then is cancelled.
+    pub fn reduce(&mut self, id: u64, qty: Qty, now: Nanos) {
+        let place = id.checked_sub(1).and_then(|n| usize::try_from(n).ok());
+        let Some(order) = place.and_then(|place| self.orders.get_mut(place)) else {
+            return;
+        };
+        if !order.is_open() || qty >= order.new.qty {
+            return;
+        }
+        if qty <= order.filled {
+            self.end(now, id, OrderState::Cancelled);
+            return;
+        }
+        (order.new.qty, order.updated_at) = (qty, now);
+        self.publish_order(now, id);
+    }
+
     /// An order by the exchange's number.
     pub fn order(&self, id: u64) -> Option<&VenueOrder> {
         self.orders.get(usize::try_from(id.checked_sub(1)?).ok()?)

@@ -34,6 +34,9 @@ const REJECTIONS: [i32; 11] = [109, 110, 111, 113, 116, 200, 201, 203, 321, 387,
 const CANCELLED: i32 = 202;
 /// "Order message": a warning.
 const ORDER_MESSAGE: i32 = 399;
+/// A cancel came too late: the order is not in a state to be cancelled, is not found, can't be cancelled. Every cancel is
+/// looked up, and one of two alternatives is gone as soon as the other fills.
+const CANCELLED_TOO_LATE: [i32; 3] = [161, 10_147, 10_148];
 /// The gateway lost the broker.
 const LOST: i32 = 1_100;
 /// The same, told to whoever connects while it lasts.
@@ -538,7 +541,9 @@ impl Account {
                 let state = self.refused(id);
                 self.end(id, state, code, message, out);
             }
-            (Some(_), _) if code != ORDER_MESSAGE && !is_notice => {
+            (Some(_), _)
+                if code != ORDER_MESSAGE && !CANCELLED_TOO_LATE.contains(&code) && !is_notice =>
+            {
                 out.extend([notice(code, message), resync]);
             }
             _ => out.push(notice(code, message)),

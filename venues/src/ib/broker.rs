@@ -214,6 +214,7 @@ pub trait Broker: Send {
     fn place(
         &mut self,
         group: &[NewOrder<'_>],
+        oca: Oca<'_>,
     ) -> impl Future<Output = Result<Vec<i32>, BrokerError>> + Send;
 
     /// Asks to cancel an order; what became of it follows as facts.
@@ -321,12 +322,28 @@ fn refused(why: &str) -> Refusal {
     }
 }
 
-/// The requests that place an order or a bracket, numbered from `first_id`.
+/// The one-cancels-all groups of what is placed together. A name is used for one group only, ever: the broker takes no order
+/// into a group in which something has filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oca<'a> {
+    /// The group that the first order shares with orders placed apart.
+    pub own: Option<&'a str>,
+    /// The group of the orders that wait for its fill.
+    pub children: Option<&'a str>,
+}
+
+/// What fills of an order in a group takes from the others, in part or in full, and only one is routed at a time: both can't
+/// fill, and what is left of a position after a part of its target has filled keeps a stop of that size.
+const REDUCE_WITH_BLOCK: i32 = 2;
+
+/// The requests that place an order or a bracket, numbered from `first_id`. Only a parent's children are held for a later
+/// order: of a group without a parent each is transmitted by itself, as the broker would hold the others for ever.
 ///
 /// # Errors
 /// [`Refusal`] for what the broker does not have.
 pub fn orders(
     group: &[NewOrder<'_>],
+    oca: Oca<'_>,
     contracts: &Contracts,
     account: &str,
     first_id: i32,
@@ -348,7 +365,10 @@ pub fn orders(
         let order_id = first_id
             .checked_add(place)
             .ok_or_else(|| refused("no order id is left"))?;
+        let oca_group = if place > 0 { oca.children } else { oca.own };
         let wire = proto::Order {
+            oca_group: oca_group.map(str::to_owned),
+            oca_type: oca_group.map(|_| REDUCE_WITH_BLOCK),
             parent_id: (place > 0).then_some(first_id),
             account: Some(account.to_owned()),
             transmit: Some(requests.len() + 1 == group.len()),

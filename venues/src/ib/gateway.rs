@@ -4,7 +4,7 @@
 //! reads the next order id anew each time. Here every new connection is an order to look everything up.
 use super::VENUE;
 use super::account::{Account, Commission, Execution, OpenOrder, Status, decimal};
-use super::broker::{Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, orders};
+use super::broker::{Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, Oca, orders};
 use super::listing::{Details, broker_symbol, list};
 use super::proto;
 use crate::gateway::fields::decimal_from_text;
@@ -324,12 +324,17 @@ impl Broker for Gateway {
         self.account = Account::new(contracts);
     }
 
-    async fn place(&mut self, group: &[NewOrder<'_>]) -> Result<Vec<i32>, BrokerError> {
+    async fn place(
+        &mut self,
+        group: &[NewOrder<'_>],
+        oca: Oca<'_>,
+    ) -> Result<Vec<i32>, BrokerError> {
+        let own = self.config.account.as_str();
         // All of it is checked before an id is taken.
-        orders(group, self.account.contracts(), &self.config.account, 1)?;
+        orders(group, oca, self.account.contracts(), own, 1)?;
         let ids: Vec<i32> = group.iter().map(|_| self.client.next_order_id()).collect();
         let first = ids.first().copied().unwrap_or_default();
-        let requests = orders(group, self.account.contracts(), &self.config.account, first)?;
+        let requests = orders(group, oca, self.account.contracts(), own, first)?;
         for (order, id) in group.iter().zip(&ids) {
             self.account.placing(*id, order);
         }
@@ -510,6 +515,8 @@ fn to_ib(request: &proto::PlaceOrderRequest) -> (IbContract, Order) {
         },
         account: text(order.account),
         order_ref: text(order.order_ref),
+        oca_group: text(order.oca_group),
+        oca_type: order.oca_type.unwrap_or_default().into(),
         parent_id: order.parent_id.unwrap_or_default(),
         transmit: order.transmit.unwrap_or_default(),
         ..Order::default()

@@ -18,7 +18,7 @@ pub mod proto;
 pub(crate) use account::decimal;
 pub use account::{Account, Commission, Execution, OpenOrder, Status};
 pub use broker::{
-    Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, Mode, RefusedConfig, orders,
+    Broker, BrokerError, BrokerEvent, Config, Contract, Contracts, Mode, Oca, RefusedConfig, orders,
 };
 #[cfg(feature = "ib")]
 pub use gateway::Gateway;

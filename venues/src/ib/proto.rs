@@ -51,8 +51,13 @@ pub struct Order {
     pub account: Option<String>,
     #[prost(bool, optional, tag = "19")]
     pub outside_rth: Option<bool>,
+    #[prost(string, optional, tag = "27")]
+    pub oca_group: Option<String>,
     #[prost(string, optional, tag = "28")]
     pub order_ref: Option<String>,
+    /// 1: one that fills cancels the rest; 2: it reduces the rest; 3: the same, and several are routed at once.
+    #[prost(int32, optional, tag = "30")]
+    pub oca_type: Option<i32>,
     #[prost(bool, optional, tag = "66")]
     pub transmit: Option<bool>,
 }

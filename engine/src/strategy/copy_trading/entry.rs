@@ -423,6 +423,7 @@ impl State {
                 tag: tag(number, true),
                 hedges: None,
                 one_of: None,
+                protect: None,
             });
         }
     }

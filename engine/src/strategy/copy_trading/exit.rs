@@ -215,6 +215,7 @@ impl State {
                 tag: tag(number, false),
                 hedges: None,
                 one_of: None,
+                protect: None,
             });
         }
     }

@@ -4,6 +4,8 @@
 //! A state machine that is told of frames and answers with [`Action`]s. It compares what should be working with what is,
 //! so that partial fills, refusals and reports in any order end in the same place:
 //! - The first fill of an entry cancels the other entry. If that fills too, somebody is called and everything is left.
+//! - Where the venue holds an entry's stop-loss and target they are decided once the entry is over, elsewhere from its first
+//!   fill on.
 //! - Stop-loss and target follow what is held: more is added, less is cancelled and, once the cancel is sure, set anew.
 //! - A stop-loss that does not stand (denied, rejected, ended by the venue) calls somebody and leaves at the market.
 //! - Leaving cancels all that works first and sends the market order when the cancels are sure: otherwise a stop that
@@ -11,7 +13,7 @@
 use crate::event::{Alarm, ExecutionReport, IntentState};
 use crate::id::{InstrumentId, OrderId};
 use crate::number::{Price, Qty};
-use crate::order::{OrderState, OrderType, Side, TimeInForce};
+use crate::order::{OrderState, OrderType, Protect, Side, TimeInForce};
 use crate::strategy::GateName;
 use crate::time::Nanos;
 use serde::{Deserialize, Serialize};
@@ -84,6 +86,7 @@ pub(super) enum Action {
         price: Price,
         qty: Qty,
         tag: u64,
+        protect: Option<Protect>,
     },
     /// A cancel.
     Cancel(OrderId),
@@ -137,6 +140,8 @@ struct Leg {
     role: Role,
     side: Side,
     left: i64,
+    /// The venue holds its exits until it fills.
+    protected: bool,
     cancelling: bool,
     ended: bool,
 }
@@ -266,13 +271,20 @@ impl Bracket {
     }
 
     /// An order of the bracket passed the risk gate.
-    pub(super) fn decided(&mut self, id: OrderId, role: Role, side: Side, qty: Qty) {
+    pub(super) fn decided(
+        &mut self,
+        id: OrderId,
+        role: Role,
+        (side, qty): (Side, Qty),
+        protected: bool,
+    ) {
         self.answered(role);
         self.legs.push(Leg {
             id,
             role,
             side,
             left: qty.0,
+            protected,
             cancelling: false,
             ended: false,
         });
@@ -446,6 +458,10 @@ impl Bracket {
                     entry.order_type,
                     entry.price,
                     entry.qty.0,
+                    entry.stop_loss.map(|stop| Protect {
+                        stop: Some(stop),
+                        target: entry.target,
+                    }),
                     out,
                 );
             }
@@ -457,6 +473,11 @@ impl Bracket {
         let Some(entry) = self.entry(side).copied() else {
             return;
         };
+        // What went to the venue with the entry works there until all of the entry is known: taken over as one, or replaced.
+        let is_protected = |leg: &Leg| leg.protected && !leg.ended && leg.role == Role::entry(side);
+        if self.legs.iter().any(is_protected) {
+            return;
+        }
         let held = self.net.saturating_abs();
         if let Some(stop) = entry.stop_loss {
             self.follow(
@@ -501,7 +522,7 @@ impl Bracket {
             return;
         }
         if surplus < 0 {
-            self.ask(now, role, side, order_type, price, -surplus, out);
+            self.ask(now, role, side, order_type, price, -surplus, None, out);
         }
         let working = self.legs.iter_mut().rev();
         for leg in working.filter(|leg| leg.role == role && !leg.ended) {
@@ -531,6 +552,7 @@ impl Bracket {
                 OrderType::Market,
                 Price(0),
                 held,
+                None,
                 out,
             );
         }
@@ -555,6 +577,7 @@ impl Bracket {
         order_type: OrderType,
         price: Price,
         qty: i64,
+        protect: Option<Protect>,
         out: &mut Vec<Action>,
     ) {
         self.asked.push(Asked { role, qty, at: now });
@@ -570,6 +593,7 @@ impl Bracket {
             price,
             qty: Qty(qty),
             tag: role.tag(self.number),
+            protect,
         });
     }
 }

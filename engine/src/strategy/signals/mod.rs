@@ -484,9 +484,10 @@ impl State {
             Event::OrderDecided(decided) => {
                 if let Some((number, role)) = Role::of_tag(decided.tag) {
                     let id = OrderId(sequence.0);
-                    let (side, qty) = (decided.side, decided.qty);
+                    let (order, protected) =
+                        ((decided.side, decided.qty), decided.protect.is_some());
                     self.with_bracket(number, now, |bracket, _| {
-                        bracket.decided(id, role, side, qty);
+                        bracket.decided(id, role, order, protected);
                     });
                     if role.is_entry() {
                         self.answer_intent(number, Ok(id));
@@ -547,6 +548,7 @@ impl State {
                     price,
                     qty,
                     tag,
+                    protect,
                 } => wishes.order(Proposal {
                     instrument: *instrument,
                     side: *side,
@@ -561,6 +563,7 @@ impl State {
                         group: bracket.into(),
                         alternative: role as u8,
                     }),
+                    protect: *protect,
                 }),
                 Action::Cancel(order) => wishes.cancel(*order),
                 Action::Timer(due, number) => wishes.timer(*due, (*number).into()),

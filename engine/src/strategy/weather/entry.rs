@@ -333,6 +333,7 @@ impl State {
             tag: ENTRY,
             hedges: None,
             one_of: None,
+            protect: None,
         })
     }
 

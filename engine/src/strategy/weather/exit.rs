@@ -63,6 +63,7 @@ impl State {
             tag: EXIT,
             hedges: None,
             one_of: None,
+            protect: None,
         })
     }
 }

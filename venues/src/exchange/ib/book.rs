@@ -3,7 +3,8 @@ use super::VENUE;
 use crate::exchange::{ClientIds, Exchange, NewVenueOrder, PlaceError, Truth, VenueOrder};
 use crate::gateway::fields::decimal_from_text;
 use crate::ib::{decimal, proto};
-use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
+use onetape_engine::number::Qty;
+use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::time::Nanos;
 use std::collections::BTreeMap;
 
@@ -30,6 +31,19 @@ pub(super) struct Placed {
     pub(super) order: proto::Order,
     pub(super) new: NewVenueOrder,
     pub(super) stage: Stage,
+    /// As much of its fills as the others of its group were reduced by.
+    told: Qty,
+}
+
+impl Placed {
+    /// The name of its one-cancels-all group.
+    fn group(&self) -> Option<&str> {
+        group_of(&self.order)
+    }
+}
+
+fn group_of(order: &proto::Order) -> Option<&str> {
+    order.oca_group.as_deref().filter(|name| !name.is_empty())
 }
 
 /// Why an order was not taken, or not taken back.
@@ -114,6 +128,11 @@ impl Book {
             let words = "Can't find order with id of the parent";
             return Err(of(id, (135, words.to_owned())));
         }
+        let is_used = |placed: &Placed| placed.told > Qty(0) && placed.group() == group_of(&order);
+        if group_of(&order).is_some() && self.orders.values().any(is_used) {
+            let words = "Order rejected - reason:an order of the OCA group has filled";
+            return Err(of(id, (201, words.to_owned())));
+        }
         self.highest_id = id;
         // Clients leave it out where it is false.
         let is_transmitted = order.transmit.unwrap_or(false);
@@ -123,6 +142,7 @@ impl Book {
             order,
             new,
             stage: Stage::Held,
+            told: Qty(0),
         };
         self.orders.insert(place, placed);
         if !is_transmitted {
@@ -210,35 +230,85 @@ impl Book {
         }
     }
 
-    /// An order at the exchange changed: a parent that is filled sends its children, one that ended drops them, and a child
-    /// that is filled cancels its siblings.
+    /// An order at the exchange changed: a parent that is filled sends its children, one that ended with a part of it filled
+    /// sends them for that part, one that ended without drops them. What fills of a child or of an order in a group is taken
+    /// from the others.
     pub(super) fn order_changed(&mut self, exchange: &Exchange, order: &VenueOrder) {
         let Some(place) = self.by_exchange_id.get(&order.id).copied() else {
             return;
         };
-        match order.state {
-            OrderState::Filled => {
-                for child in self.children(place) {
-                    if self.stage(child) == Some(Stage::Waiting) {
-                        // What the exchange refuses now is dropped, as the gateway would report it.
-                        let _ = self.send(exchange, child);
-                    }
-                }
-                let parent = self
-                    .orders
-                    .get(&place)
-                    .and_then(|placed| placed.order.parent_id);
-                for sibling in parent.map_or(Vec::new(), |id| self.children((place.0, id))) {
-                    if sibling != place {
-                        let _ = self.cancel(exchange, sibling);
-                    }
-                }
-            }
-            OrderState::Cancelled | OrderState::Expired | OrderState::Rejected => {
-                self.drop_children(place);
-            }
-            _ => {}
+        self.share(exchange, place, order.filled);
+        if !order.state.is_final() {
+            return;
         }
+        for child in self.children(place) {
+            if self.stage(child) != Some(Stage::Waiting) {
+                continue;
+            }
+            self.resize(exchange, child, order.filled);
+            if order.filled > Qty(0) {
+                // What the exchange refuses now is dropped, as the gateway would report it.
+                let _ = self.send(exchange, child);
+            }
+        }
+        self.drop_children(place);
+    }
+
+    /// Takes what an order has filled from the others of its group and from its siblings.
+    fn share(&mut self, exchange: &Exchange, place: Place, filled: Qty) {
+        let Some(placed) = self.orders.get_mut(&place) else {
+            return;
+        };
+        let more = filled.0 - placed.told.0;
+        placed.told = filled;
+        if more <= 0 {
+            return;
+        }
+        let (group, parent) = (placed.group().map(str::to_owned), placed.order.parent_id);
+        let is_other = |(other, it): &(&Place, &Placed)| {
+            let is_sibling = parent.is_some_and(|id| id != 0) && it.order.parent_id == parent;
+            let is_of_group = group.is_some() && it.group() == group.as_deref();
+            other.0 == place.0 && **other != place && (is_sibling || is_of_group)
+        };
+        let others = self.orders.iter().filter(is_other);
+        let others: Vec<(Place, Qty)> = others
+            .map(|(other, it)| (*other, Qty(it.new.qty.0.saturating_sub(more))))
+            .collect();
+        for (other, qty) in others {
+            self.resize(exchange, other, qty);
+        }
+    }
+
+    /// Gives an order that is not over another quantity; one of which nothing is left ends.
+    fn resize(&mut self, exchange: &Exchange, place: Place, qty: Qty) {
+        let Some(placed) = self.orders.get_mut(&place) else {
+            return;
+        };
+        let now = exchange.now();
+        let left = match placed.stage {
+            Stage::Dropped => return,
+            Stage::Held | Stage::Waiting => qty.0,
+            Stage::Sent(id) => {
+                exchange.with(|truth| truth.reduce(id, qty, now));
+                i64::MAX
+            }
+        };
+        if left <= 0 {
+            placed.stage = Stage::Dropped;
+            return;
+        }
+        placed.new.qty = qty;
+        let text = exchange.with(|truth| {
+            let instrument = truth.market().instrument(placed.new.instrument).ok()?;
+            Some(
+                instrument
+                    .decimals()
+                    .qty_decimal(qty)
+                    .normalize()
+                    .to_string(),
+            )
+        });
+        placed.order.total_quantity = text;
     }
 
     /// Takes an order back.
@@ -266,15 +336,12 @@ impl Book {
             }
             Some(Stage::Sent(id)) => {
                 let now = exchange.now();
-                let was_open = exchange.with(|truth| {
+                let ended = exchange.with(|truth| {
                     let was_open = truth.order(id).is_some_and(VenueOrder::is_open);
-                    truth.cancel(id, now);
-                    was_open
+                    truth.cancel(id, now).filter(|_| was_open)
                 });
-                if !was_open {
-                    return Err(gone());
-                }
-                self.drop_children(place);
+                let ended = ended.ok_or_else(gone)?;
+                self.order_changed(exchange, &ended);
                 Ok(Stage::Sent(id))
             }
         }

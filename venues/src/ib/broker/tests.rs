@@ -38,7 +38,11 @@ fn a_bracket_is_transmitted_with_its_last_order() {
         order(Side::Sell, OrderType::Limit, 2_400_000, "s-2"),
         order(Side::Sell, OrderType::Stop, 2_200_500, "s-3"),
     ];
-    let requests = orders(&group, &contracts(), "DU1", 90).unwrap();
+    let oca = Oca {
+        own: Some("s-1-g"),
+        children: Some("s-1-x"),
+    };
+    let requests = orders(&group, oca, &contracts(), "DU1", 90).unwrap();
     let seen: Vec<_> = requests
         .iter()
         .map(|request| {
@@ -64,7 +68,20 @@ fn a_bracket_is_transmitted_with_its_last_order() {
     assert_eq!(parent.total_quantity.as_deref(), Some("10"));
     assert_eq!(parent.order_ref.as_deref(), Some("s-1"));
     assert_eq!(parent.tif.as_deref(), Some("GTC"));
-    let alone = orders(&group[..1], &contracts(), "DU1", 90).unwrap();
+    // Each of a group without a parent goes by itself; what fills of one is taken from the others, one being routed at a time.
+    let groups = requests.iter().map(|request| {
+        let order = request.order.as_ref().unwrap();
+        (order.oca_group.as_deref(), order.oca_type)
+    });
+    assert_eq!(
+        groups.collect::<Vec<_>>(),
+        [
+            (Some("s-1-g"), Some(2)),
+            (Some("s-1-x"), Some(2)),
+            (Some("s-1-x"), Some(2))
+        ]
+    );
+    let alone = orders(&group[..1], oca, &contracts(), "DU1", 90).unwrap();
     assert_eq!(alone[0].order.as_ref().unwrap().transmit, Some(true));
 }
 
@@ -72,7 +89,8 @@ fn a_bracket_is_transmitted_with_its_last_order() {
 fn what_the_broker_does_not_have_is_refused_before_anything_is_sent() {
     let contracts = contracts();
     let good = order(Side::Buy, OrderType::Limit, 1, "s-1");
-    let refused = |group: &[NewOrder<'_>]| orders(group, &contracts, "DU1", 1).is_err();
+    let refused =
+        |group: &[NewOrder<'_>]| orders(group, Oca::default(), &contracts, "DU1", 1).is_err();
     assert!(!refused(core::slice::from_ref(&good)));
     assert!(refused(&[]));
     let same_side = order(Side::Buy, OrderType::Stop, 1, "s-2");
@@ -105,6 +123,7 @@ fn what_the_broker_does_not_have_is_refused_before_anything_is_sent() {
     assert!(
         orders(
             &[good.clone(), order(Side::Sell, OrderType::Stop, 1, "x")],
+            Oca::default(),
             &contracts,
             "DU1",
             i32::MAX

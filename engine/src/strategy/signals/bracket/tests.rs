@@ -21,10 +21,16 @@ struct Bench {
     cancels: Vec<OrderId>,
     alarms: Vec<(Alarm, i64)>,
     refuse: Option<Role>,
+    /// The venue holds an entry's exits.
+    holds_exits: bool,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::at_a_venue(false)
+    }
+
+    fn at_a_venue(holds_exits: bool) -> Self {
         let mut out = Vec::new();
         let times = Times {
             expires_at: EXPIRES,
@@ -54,6 +60,7 @@ impl Bench {
             cancels: Vec::new(),
             alarms: Vec::new(),
             refuse: None,
+            holds_exits,
         };
         bench.settle();
         bench
@@ -82,7 +89,8 @@ impl Bench {
                         } else {
                             self.next_id += 1;
                             let id = OrderId(self.next_id);
-                            self.bracket.decided(id, role, side, qty);
+                            let protected = self.holds_exits && role.is_entry();
+                            self.bracket.decided(id, role, (side, qty), protected);
                             self.working.push((id, role, order_type, price.0, qty.0));
                         }
                         self.bracket.settle(self.now, &mut self.out);
@@ -375,6 +383,29 @@ fn entries_taken_back_leave_a_position_its_protection() {
         bench.shown(),
         [(Role::Stop, 1010, 100), (Role::Target, 1130, 100)]
     );
+}
+
+#[test]
+fn exits_that_the_venue_holds_are_decided_once_the_entry_is_over() {
+    let mut bench = Bench::at_a_venue(true);
+    bench.fill(Role::BuyEntry, 1050, 100);
+    bench.confirm();
+    assert_eq!(bench.shown(), [(Role::BuyEntry, 1050, 150)]);
+    bench.fill(Role::BuyEntry, 1050, 150);
+    assert_eq!(
+        bench.shown(),
+        [(Role::Stop, 1010, 250), (Role::Target, 1130, 250)]
+    );
+    // An entry that ends with a part of it filled leaves exits for that part.
+    let mut bench = Bench::at_a_venue(true);
+    bench.fill(Role::SellEntry, 1000, 60);
+    bench.confirm();
+    bench.end(Role::SellEntry, OrderState::Cancelled);
+    assert_eq!(
+        bench.shown(),
+        [(Role::Stop, 1040, 60), (Role::Target, 920, 60)]
+    );
+    assert!(bench.alarms.is_empty());
 }
 
 proptest! {
