@@ -105,7 +105,7 @@ impl BookSide {
     }
 
     /// Sets the quantity of a level; 0 removes it.
-    #[inline(always)]
+    #[inline]
     fn set(&mut self, price: Price, qty: Qty) {
         let rank = rank(self.side, price);
         let (page_number, bit) = (rank >> PAGE_BITS, (rank & (PAGE_LEVELS - 1)) as usize);
@@ -282,7 +282,7 @@ impl Book {
     }
 
     /// Sets the given levels; false when one has a negative quantity or a price that is not positive.
-    #[inline(always)]
+    #[inline]
     pub(super) fn apply(&mut self, bids: &[Level], asks: &[Level]) -> bool {
         let is_bad = |level: &Level| level.qty.0 < 0 || level.price.0 <= 0;
         if bids.iter().any(is_bad) || asks.iter().any(is_bad) {

@@ -287,7 +287,7 @@ impl Instrument {
         self.apply_levels(now, update);
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn take_delta(&mut self, now: Nanos, update: &BookUpdate<'_>) {
         if self.book_trust != Trust::Live {
             // Nothing to build on: only a snapshot helps.
@@ -305,7 +305,7 @@ impl Instrument {
         self.apply_levels(now, update);
     }
 
-    #[inline(always)]
+    #[inline]
     fn apply_levels(&mut self, now: Nanos, update: &BookUpdate<'_>) {
         self.book_received_at = now;
         self.book_trust = if !self.book.apply(update.bids, update.asks) {
