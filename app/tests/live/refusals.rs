@@ -12,7 +12,21 @@ pub(super) fn rig(faults: &str) -> Rig {
 
 /// What the daemon says where it must not start, and what it ends with.
 pub(super) fn refused(rig: &Rig, code: i32) -> String {
-    let output = rig.command().stderr(Stdio::piped()).output().unwrap();
+    let piped = (Stdio::piped(), Stdio::piped());
+    let mut daemon = rig
+        .command()
+        .stdout(piped.0)
+        .stderr(piped.1)
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while daemon.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(120) {
+            daemon.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = daemon.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(!said.contains("panicked"), "{said}");
@@ -147,11 +161,7 @@ fn what_can_not_be_waited_for_and_a_chat_that_can_not_be_reached_are_named() {
     let rig = rig("");
     let config = std::fs::read_to_string(rig.at("run.toml")).unwrap();
     for (section, line, expected) in [
-        (
-            "venues.binance",
-            "awaited = [\"NEWUSDT\"]",
-            "venues.binance.awaited",
-        ),
+        ("venues.nws", "awaited = [\"KNYC\"]", "venues.nws.awaited"),
         (
             "venues.upbit",
             "series = [\"KRW\"]",
