@@ -502,12 +502,12 @@ impl Desk {
         Ok(())
     }
 
-    /// Where orders of the instrument go.
     /// Whether an entry in an instrument goes to the venue together with its exits.
     pub(crate) fn holds_exits(&self, instrument: InstrumentId) -> bool {
         self.route(instrument).is_ok_and(|route| route.holds_exits)
     }
 
+    /// Where orders of the instrument go.
     pub(crate) fn route(&self, instrument: InstrumentId) -> Result<&Route, EngineError> {
         route_of(&self.routes, instrument)
     }
