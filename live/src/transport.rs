@@ -14,10 +14,13 @@ use onetape_venues::gateway::{
 };
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Pages of one query at the most.
 const PAGES_MAX: usize = 1_000;
+/// A page that failed is asked for again: one of hundreds would fail them all, and with them every reconciliation.
+const PAGE_TRIES: u32 = 4;
+const PAGE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Something that goes out once its answer is waited for. Dropped before, it was never sent.
 pub struct Sending<T> {
@@ -178,6 +181,33 @@ impl HttpTransport {
         }
         Some(answer)
     }
+
+    /// One page of a query, within the allowance; where the next one is.
+    async fn page(
+        &self,
+        query: &Query,
+        cursor: Option<&str>,
+        facts: &mut Vec<AccountFact>,
+    ) -> Result<Option<String>, String> {
+        let request = self.wire.borrow_mut().ask(query, cursor, self.inputs.now());
+        loop {
+            let (bucket, weight) = (request.bucket, request.weight);
+            let now = Instant::now();
+            let taken = self.budget.borrow_mut().take(bucket, weight, now);
+            match taken {
+                Ok(()) => break,
+                Err(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+        let named = format!("{request:?}");
+        let answer = self.send(request).await;
+        let answer = answer.ok_or_else(|| format!("{named}: no answer"))?;
+        let read = self
+            .wire
+            .borrow_mut()
+            .answer(query, &answer.response(), facts);
+        read.map_err(|e| format!("{named}: {e}"))
+    }
 }
 
 impl Transport for HttpTransport {
@@ -257,29 +287,22 @@ impl Transport for HttpTransport {
             let mut facts = Vec::new();
             let mut cursor: Option<String> = None;
             for _ in 0..PAGES_MAX {
-                let now = venue.inputs.now();
-                let request = venue.wire.borrow_mut().ask(&query, cursor.as_deref(), now);
-                loop {
-                    let (bucket, weight) = (request.bucket, request.weight);
-                    let taken = venue
-                        .budget
-                        .borrow_mut()
-                        .take(bucket, weight, Instant::now());
-                    match taken {
-                        Ok(()) => break,
-                        Err(wait) => tokio::time::sleep(wait).await,
+                let before = facts.len();
+                let mut tries = PAGE_TRIES;
+                let next = loop {
+                    match venue.page(&query, cursor.as_deref(), &mut facts).await {
+                        Ok(next) => break next,
+                        Err(why) => {
+                            facts.truncate(before);
+                            tries -= 1;
+                            if tries == 0 {
+                                return Err(why);
+                            }
+                        }
                     }
-                }
-                let named = format!("{request:?}");
-                let answer = venue
-                    .send(request)
-                    .await
-                    .ok_or_else(|| format!("{named}: no answer"))?;
-                let next = venue
-                    .wire
-                    .borrow_mut()
-                    .answer(&query, &answer.response(), &mut facts);
-                match next.map_err(|e| format!("{named}: {e}"))? {
+                    tokio::time::sleep(PAGE_AGAIN).await;
+                };
+                match next {
                     Some(next) if cursor.as_deref() != Some(next.as_str()) => cursor = Some(next),
                     _ => return Ok(facts),
                 }
