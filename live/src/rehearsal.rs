@@ -1,5 +1,5 @@
-//! Keeps a path that waits for orders warm: code and keys that were used a moment ago are in the processor's caches, and a
-//! signature then takes a third of the time.
+//! Keeps a path that waits for orders warm: code and keys that were used a moment ago are in the processor's caches, where
+//! those of milliseconds ago are not.
 use crate::transport::{Kept, Transport};
 use onetape_engine::time::Nanos;
 use std::time::{Duration, Instant};
