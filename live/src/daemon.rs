@@ -139,7 +139,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
     };
     let signals = Signals::heard(&runtime)?;
     let listener = listen(options.live.live.http)?;
-    let (gateways, markets) = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
+    let (brokers, markets) = runtime.block_on(list(options, &venues, &mut sequencer, said))?;
     // The tape now has every instrument that is there: a name that is none of them, nor awaited, would hold for nothing.
     if let Some(line) = unmatched(
         &session(options),
@@ -177,7 +177,7 @@ pub fn run(options: &RunOptions, said: &mut dyn FnMut(&str)) -> Result<Ended, Da
         runtime,
         listener,
         venues,
-        gateways,
+        brokers,
         markets,
     };
     Running::start(options, &environment, opened, sequencer, said)?.until_stopped(signals, said)

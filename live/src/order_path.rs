@@ -449,13 +449,12 @@ impl OrderPath {
         let Some(known) = self.tracker.known(id) else {
             return;
         };
-        let (exits, exits_group) = (self.tracker.exits(id), self.ids.exits(id));
+        let exits = self.tracker.exits(id);
+        let exits_group = (!exits.is_empty()).then(|| self.ids.exits(id));
         let linked = Linked {
             group,
             exits: &exits,
-            exits_group: Some(&exits_group)
-                .filter(|_| !exits.is_empty())
-                .map(|x| x.as_str()),
+            exits_group: exits_group.as_deref(),
         };
         let sending = match self
             .transport

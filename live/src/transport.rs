@@ -324,3 +324,59 @@ impl Transport for HttpTransport {
         Some((answer.boxed_local(), every_ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Allowance;
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use onetape_venues::binance::{Orders, OrdersConfig, Pairs, Signer};
+    use onetape_venues::exchange::{ExchangeClock, wall_now};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// What a list of orders comes to at a venue that fails so many requests first, and how many it was asked.
+    async fn asked(failing: u32) -> (Result<Vec<AccountFact>, String>, u32) {
+        let count = Arc::new(AtomicU32::new(0));
+        let seen = count.clone();
+        let answer = move || async move {
+            match seen.fetch_add(1, Ordering::SeqCst) {
+                place if place < failing => (StatusCode::BAD_GATEWAY, ""),
+                _ => (StatusCode::OK, "[]"),
+            }
+        };
+        let router = Router::new().route("/api/v3/openOrders", get(answer));
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0));
+        let listener = listener.await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let clock = ExchangeClock {
+            wall_origin: wall_now(),
+            origin: wall_now(),
+            speed: 1,
+        };
+        let signer = Signer::hmac("a key".to_owned().into(), &"a secret".to_owned().into());
+        let wire = Orders::new(OrdersConfig::default(), signer, Pairs::default());
+        let http = HttpClient::new(BTreeMap::from([("rest".to_owned(), address)]), clock);
+        let allowance = Allowance {
+            write_per_s: 1_000,
+            read_per_s: 1_000,
+        };
+        let budget = Rc::new(RefCell::new(Budget::new(allowance, Instant::now())));
+        let (inputs, _queue) = Inputs::new(clock);
+        let mut venue = HttpTransport::new(Box::new(wire), http.unwrap(), budget, inputs);
+        let answer = venue.ask(Query::OpenOrders).await;
+        (answer, count.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn a_page_that_fails_is_asked_for_again_and_not_for_ever() {
+        assert_eq!(asked(PAGE_TRIES - 1).await, (Ok(Vec::new()), PAGE_TRIES));
+        let (answer, count) = asked(PAGE_TRIES).await;
+        assert!(answer.is_err_and(|why| why.contains("openOrders")));
+        assert_eq!(count, PAGE_TRIES);
+    }
+}

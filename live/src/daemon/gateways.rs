@@ -78,16 +78,17 @@ impl Gateways {
                 .enable_all()
                 .build()
                 .map_err(|e| e.to_string())?;
-            let ran = runtime.block_on(LocalSet::new().run_until(self.run(stop)));
-            ran.map_err(|e| e.to_string())
+            runtime.block_on(LocalSet::new().run_until(self.run(stop)))
         })
     }
 
-    /// Until `stop`: the feeds end first, so that nothing new comes in, then the order paths, which still report.
-    async fn run(self, stop: Arc<AtomicBool>) -> Result<(), onetape_journal::Error> {
+    /// Until `stop`: the feeds end first, so that nothing new comes in, then the order paths, which still report. One that
+    /// panics before ends the daemon: a feed that is gone would not even say that it is silent.
+    async fn run(self, stop: Arc<AtomicBool>) -> Result<(), String> {
         let mut order_paths = JoinSet::new();
         for parts in self.order_paths {
-            let path = parts.assemble(&self.journal, &self.inputs, self.options, &self.before)?;
+            let path = parts.assemble(&self.journal, &self.inputs, self.options, &self.before);
+            let path = path.map_err(|e| e.to_string())?;
             let stop = stop.clone();
             order_paths.spawn_local(async move { path.run(&stop).await });
         }
@@ -98,16 +99,17 @@ impl Gateways {
         let until_stopped = async {
             while !stop.load(Ordering::Acquire) {
                 tokio::time::sleep(LOOK_EVERY).await;
+                if let Some(Err(panicked)) = feeds.try_join_next() {
+                    return Err(format!("a feed: {panicked}"));
+                }
             }
             feeds.shutdown().await;
             Ok(())
         };
         let until_reported = async {
             while let Some(ended) = order_paths.join_next().await {
-                match ended {
-                    Ok(ended) => ended?,
-                    Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-                }
+                let ended = ended.map_err(|panicked| format!("an order path: {panicked}"))?;
+                ended.map_err(|e| e.to_string())?;
             }
             Ok(())
         };

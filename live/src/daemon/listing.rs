@@ -20,7 +20,7 @@ use onetape_venues::gateway::Listing;
 use std::collections::BTreeMap;
 
 /// Brokers' connections by venue.
-pub(super) type Gateways = BTreeMap<String, ib::Connection>;
+pub(super) type Brokers = BTreeMap<String, ib::Connection>;
 
 /// Markets by venue and symbol, as they were listed.
 pub(super) type Markets = BTreeMap<String, BTreeMap<String, Listing>>;
@@ -32,8 +32,8 @@ pub(super) async fn list(
     venues: &[Venue],
     sequencer: &mut Sequencer<JournalSink>,
     said: &mut dyn FnMut(&str),
-) -> Result<(Gateways, Markets), DaemonError> {
-    let (mut gateways, mut drifts) = (Gateways::new(), BTreeMap::new());
+) -> Result<(Brokers, Markets), DaemonError> {
+    let (mut brokers, mut drifts) = (Brokers::new(), BTreeMap::new());
     let mut markets = Markets::new();
     for venue in venues {
         define_rates(venue, options, sequencer)?;
@@ -114,11 +114,11 @@ pub(super) async fn list(
             drifts.insert(venue.name().to_owned(), drift_ms);
         }
         if let Some(gateway) = gateway {
-            gateways.insert(venue.name().to_owned(), gateway);
+            brokers.insert(venue.name().to_owned(), gateway);
         }
     }
     check_clock(options, probe::drift_ms(&drifts))?;
-    Ok((gateways, markets))
+    Ok((brokers, markets))
 }
 
 /// Puts a venue's rates onto the tape. They have no trading rules: nothing of them can be ordered.

@@ -1,7 +1,7 @@
 //! A daemon at work: its threads and connections, and the order in which they end.
 use super::checks::{TELEGRAM_TOKEN, not_listening};
 use super::gateways::{Gateways, MakeTransport, OrderPathParts, order_path_options};
-use super::listing::{self, Markets};
+use super::listing::{Brokers, Markets};
 use super::tape::{intent_keys, session};
 use super::threads::{Thread, join, spawn};
 use super::{DaemonError, Ended, LOOK_EVERY, RunOptions, http_client};
@@ -52,7 +52,7 @@ pub(super) struct Opened {
     pub(super) runtime: tokio::runtime::Runtime,
     pub(super) listener: TcpListener,
     pub(super) venues: Vec<Venue>,
-    pub(super) gateways: listing::Gateways,
+    pub(super) brokers: Brokers,
     pub(super) markets: Markets,
 }
 
@@ -88,7 +88,7 @@ impl Running {
             runtime,
             listener,
             venues,
-            mut gateways,
+            mut brokers,
             mut markets,
         } = opened;
         let live = &options.live.live;
@@ -166,7 +166,7 @@ impl Running {
                 let (facts, told) = mpsc::unbounded_channel();
                 let status = Arc::new(OrderPathStatus::default());
                 paths.insert(venue.name().to_owned(), status.clone());
-                let transport: MakeTransport = match gateways.remove(venue.name()) {
+                let transport: MakeTransport = match brokers.remove(venue.name()) {
                     Some(gateway) => {
                         let transport = gateway.trade(facts.clone(), inputs.clone());
                         Box::new(|_| Box::new(transport))

@@ -3,7 +3,7 @@
 //!
 //! A source tells the instrument of its base (dollars, or the dollar token). One without a rate yet answers as its service
 //! does for what it does not have; [`Fault::Answer`](super::Fault) makes it say anything.
-use super::{Exchange, Published, What};
+use super::Exchange;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -18,7 +18,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::broadcast::error::RecvError;
 
 const VENUE: &str = "fx";
 const MS: u64 = 1_000_000;
@@ -51,7 +50,11 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         keys,
         seen: Mutex::default(),
     });
-    tokio::spawn(watch(Arc::downgrade(&face), face.exchange.subscribe()));
+    let known = Arc::downgrade(&face);
+    face.exchange.show_market(move |at, event| {
+        let face = known.upgrade();
+        face.inspect(|face| face.see(at, &event)).is_some()
+    });
     Router::new()
         .route("/v1/forex/recent", get(dunamu))
         .route("/v6/latest/{base}", get(open_er))
@@ -60,39 +63,25 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         .with_state(face)
 }
 
-async fn watch(
-    face: std::sync::Weak<Face>,
-    mut published: tokio::sync::broadcast::Receiver<Arc<Published>>,
-) {
-    loop {
-        let news = match published.recv().await {
-            Ok(news) => news,
-            Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        let Some(face) = face.upgrade() else { return };
-        if let What::Market(kind, payload) = &news.what
-            && let Ok(Event::Trade(trade)) = Event::decode(kind.number(), payload)
-        {
-            let decimals = face.exchange.with(|truth| {
-                let instrument = truth.market().instrument(trade.instrument).ok()?;
-                (instrument.definition.venue == VENUE).then(|| instrument.decimals())
-            });
-            let Some(decimals) = decimals else { continue };
-            let seen = Seen {
-                price: decimals.price_decimal(trade.price),
-                qty: decimals.qty_decimal(trade.qty),
-                at: match trade.venue_time_ns {
-                    0 => news.at,
-                    own => Nanos(own),
-                },
-            };
-            face.seen().insert(trade.instrument, seen);
-        }
-    }
-}
-
 impl Face {
+    fn see(&self, at: Nanos, event: &Event<'_>) {
+        let Event::Trade(trade) = event else { return };
+        let decimals = self.exchange.with(|truth| {
+            let instrument = truth.market().instrument(trade.instrument).ok()?;
+            (instrument.definition.venue == VENUE).then(|| instrument.decimals())
+        });
+        let Some(decimals) = decimals else { return };
+        let seen = Seen {
+            price: decimals.price_decimal(trade.price),
+            qty: decimals.qty_decimal(trade.qty),
+            at: match trade.venue_time_ns {
+                0 => at,
+                own => Nanos(own),
+            },
+        };
+        self.seen().insert(trade.instrument, seen);
+    }
+
     fn seen(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstrumentId, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

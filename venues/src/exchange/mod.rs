@@ -34,11 +34,13 @@ pub use truth::{
     What,
 };
 
+use onetape_engine::event::Event;
 use onetape_engine::time::Nanos;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 /// Messages that a slow face may fall behind before it is told that it lost some; the face then closes its sockets, as a
 /// venue does with a slow consumer.
@@ -125,6 +127,27 @@ impl Exchange {
     /// Everything that is published from here on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Published>> {
         self.published.subscribe()
+    }
+
+    /// Shows `see` the market's events from here on, with their stamps, until it wants no more (false) or the exchange is
+    /// gone. Called inside a tokio runtime.
+    fn show_market(&self, mut see: impl FnMut(Nanos, Event<'_>) -> bool + Send + 'static) {
+        let mut published = self.subscribe();
+        tokio::spawn(async move {
+            loop {
+                let news = match published.recv().await {
+                    Ok(news) => news,
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return,
+                };
+                if let What::Market(kind, payload) = &news.what
+                    && let Ok(event) = Event::decode(kind.number(), payload)
+                    && !see(news.at, event)
+                {
+                    return;
+                }
+            }
+        });
     }
 
     /// What goes wrong, and when.

@@ -3,8 +3,8 @@
 //! A forecast of the journal is a day's high; the hours that are served around it have it as their maximum. The climate
 //! report is the highest official reading of a day, the final one from 01:17 in the morning after (standard time) on, one of
 //! the afternoon from 16:30 on.
+use super::Exchange;
 use super::eodhd::raw;
-use super::{Exchange, What};
 use crate::weather::Station;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -19,7 +19,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::broadcast::error::RecvError;
 
 const HOUR_NS: u64 = 3_600 * SECOND_NS;
 /// Days of reports kept for each station.
@@ -64,7 +63,11 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         stations: keys.stations,
         seen: Mutex::default(),
     });
-    tokio::spawn(watch(Arc::downgrade(&face), face.exchange.subscribe()));
+    let known = Arc::downgrade(&face);
+    face.exchange.show_market(move |_, event| {
+        let face = known.upgrade();
+        face.inspect(|face| face.see(event)).is_some()
+    });
     Router::new()
         .route("/points/{point}", get(points))
         .route("/gridpoints/{office}/{grid}/forecast/hourly", get(hourly))
@@ -75,28 +78,15 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         .with_state(face)
 }
 
-async fn watch(
-    face: std::sync::Weak<Face>,
-    mut published: tokio::sync::broadcast::Receiver<Arc<super::Published>>,
-) {
-    loop {
-        let news = match published.recv().await {
-            Ok(news) => news,
-            Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        let Some(face) = face.upgrade() else { return };
-        if let What::Market(kind, payload) = &news.what {
-            match Event::decode(kind.number(), payload) {
-                Ok(Event::Forecast(forecast)) => face.forecast(*forecast),
-                Ok(Event::Observation(seen)) => face.observe(*seen),
-                _ => {}
-            }
+impl Face {
+    fn see(&self, event: Event<'_>) {
+        match event {
+            Event::Forecast(forecast) => self.forecast(*forecast),
+            Event::Observation(seen) => self.observe(*seen),
+            _ => {}
         }
     }
-}
 
-impl Face {
     fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,7 @@ mod wire;
 
 pub use auth::Keys;
 
-use super::{Exchange, Published, What, with_clock, with_faults};
+use super::{Exchange, with_clock, with_faults};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
@@ -19,8 +19,6 @@ use onetape_engine::event::{ContractTerms, Event};
 use onetape_engine::id::InstrumentId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 /// The venue's name in journals.
 const VENUE: &str = "kalshi";
@@ -39,23 +37,6 @@ impl Face {
         let terms = self.terms.read().unwrap_or_else(PoisonError::into_inner);
         terms.get(&instrument).cloned()
     }
-
-    /// Keeps the terms that the journal tells: the engine's market has no use for them.
-    async fn listen(self, mut published: Receiver<Arc<Published>>) {
-        loop {
-            let event = match published.recv().await {
-                Ok(event) => event,
-                Err(RecvError::Lagged(_)) => continue,
-                Err(RecvError::Closed) => return,
-            };
-            if let What::Market(kind, payload) = &event.what
-                && let Ok(Event::ContractTerms(terms)) = Event::decode(kind.number(), payload)
-            {
-                let mut known = self.terms.write().unwrap_or_else(PoisonError::into_inner);
-                known.insert(terms.instrument, *terms);
-            }
-        }
-    }
 }
 
 /// The venue's host, for an account with these keys. Made before the journal is played, on a tokio runtime: it listens for
@@ -66,9 +47,15 @@ pub fn router(exchange: Arc<Exchange>, keys: Keys) -> Router {
         keys: Arc::new(keys),
         terms: Arc::default(),
     };
-    // Subscribed here: the task may begin when the journal has been played already.
-    let published = face.exchange.subscribe();
-    tokio::spawn(face.clone().listen(published));
+    // The engine's market has no use for the terms that the journal tells.
+    let terms = face.terms.clone();
+    exchange.show_market(move |_, event| {
+        if let Event::ContractTerms(told) = event {
+            let mut known = terms.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(told.instrument, *told);
+        }
+        true
+    });
     let private = Router::new()
         .route(
             "/portfolio/events/orders",
