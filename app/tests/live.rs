@@ -393,6 +393,7 @@ fn a_daemon_that_is_killed_at_any_moment_with_a_lying_venue_ends_with_the_venues
             rig.until_reconciled();
             assert_eq!(daemon.terminate(), Some(0));
             let truth = rig.truth_now();
+            println!("{kill} kills: {} fills", truth["fills"]);
             assert_eq!(truth["open_orders"], 0, "{truth}");
         }
     }

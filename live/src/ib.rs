@@ -491,7 +491,7 @@ impl<B: Broker> Keeper<B> {
             return Err("the way to the broker is lost".to_owned());
         }
         let answer = match query {
-            Query::Fills { since } => self.broker.executions(*since).await,
+            Query::Fills { since, .. } => self.broker.executions(*since).await,
             Query::OpenOrders => self.broker.open_orders().await,
             Query::Holdings => self.broker.positions().await,
             Query::Balances => self.broker.cash().await,

@@ -638,6 +638,7 @@ impl OrderPath {
         let queries = [
             Query::Fills {
                 since: self.fills_since,
+                of: self.tracker.filled_so_far().into(),
             },
             Query::OpenOrders,
             Query::Holdings,

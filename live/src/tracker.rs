@@ -15,7 +15,8 @@ use onetape_engine::number::{Decimals, Money, Price, Qty};
 use onetape_engine::order::{Order, OrderState, Side};
 use onetape_engine::time::Nanos;
 use onetape_venues::gateway::{
-    AccountFact, CancelAnswer, FillFact, KnownOrder, NewOrder, OrderFact, OrderKey, PlaceAnswer,
+    AccountFact, CancelAnswer, FillFact, FilledSoFar, KnownOrder, NewOrder, OrderFact, OrderKey,
+    PlaceAnswer,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -621,6 +622,18 @@ impl Tracker {
             order: tracked.new_order(id),
             venue_id: tracked.venue_id.as_deref(),
         })
+    }
+
+    /// How much of each order is filled, by its client id.
+    pub fn filled_so_far(&self) -> BTreeMap<String, FilledSoFar> {
+        let so_far = |order: &Tracked| FilledSoFar {
+            decided_at: order.decided_at,
+            filled: order.filled,
+        };
+        let orders = self.orders.values();
+        orders
+            .map(|order| (order.client_id.clone(), so_far(order)))
+            .collect()
     }
 
     /// How an order stands.

@@ -28,7 +28,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 const SERIES: &str = r#"{"series":{"ticker":"KXHIGHNY","category":"Climate and Weather","fee_type":"quadratic","fee_multiplier":1}}"#;
 const EVENT: &str = r#"{"event":{"event_ticker":"KXHIGHNY-26NOV21","series_ticker":"KXHIGHNY"}}"#;
@@ -313,7 +313,10 @@ fn check(name: &str, text: &str) {
         }
         "rest_get_fills.json" => {
             let mut facts = Vec::new();
-            let query = Query::Fills { since: Nanos(0) };
+            let query = Query::Fills {
+                since: Nanos(0),
+                of: Arc::default(),
+            };
             let next = orders().answer(&query, &response(200, text), &mut facts);
             assert_eq!(next, Ok(None));
             let mut expected = fill();
@@ -1164,6 +1167,7 @@ fn account_pages_follow_their_cursor_and_skip_foreign_markets() {
     assert_eq!(request.headers.len(), 3);
     let since = Query::Fills {
         since: Nanos(5_999_999_999),
+        of: Arc::default(),
     };
     assert!(
         orders
@@ -1251,7 +1255,7 @@ proptest! {
             let ok = Response { status: 200, ..answer };
             let mut facts = Vec::new();
             let _ = orders.looked_up(&order, &[ok, ok], &mut facts);
-            for query in [Query::OpenOrders, Query::Fills { since: Nanos(0) }, Query::Holdings, Query::Balances] {
+            for query in [Query::OpenOrders, Query::Fills { since: Nanos(0), of: Arc::default() }, Query::Holdings, Query::Balances] {
                 let _ = orders.answer(&query, &ok, &mut facts);
             }
             let mut listings = KalshiListings::new(Membership::Normal, Shards::default());

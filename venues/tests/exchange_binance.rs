@@ -369,7 +369,10 @@ async fn orders_stream_and_look_ups_tell_the_same() {
     let (found, facts) = look_up(&mut wire, address, &taker).await;
     assert!(found);
     assert_eq!(strip(fills(&facts)), told);
-    let since = Query::Fills { since: ago(60) };
+    let since = Query::Fills {
+        since: ago(60),
+        of: Arc::default(),
+    };
     assert_eq!(strip(fills(&ask(&mut wire, address, &since).await)), told);
     let by_id = KnownOrder {
         order: taker.clone(),

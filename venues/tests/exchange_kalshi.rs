@@ -784,7 +784,13 @@ async fn orders_are_placed_filled_cancelled_and_found_again() {
     );
     assert_eq!(world.query(&mut orders, &Query::OpenOrders).await, []);
     let all = world
-        .query(&mut orders, &Query::Fills { since: START })
+        .query(
+            &mut orders,
+            &Query::Fills {
+                since: START,
+                of: Arc::default(),
+            },
+        )
         .await;
     assert_eq!(
         all.len() as u64,

@@ -692,7 +692,10 @@ async fn orders_that_take_are_over_at_once() {
     // All that happened, page by page, and what is left.
     let (mut told, now) = (Vec::new(), rig.exchange.now());
     for query in [
-        Query::Fills { since: Nanos(0) },
+        Query::Fills {
+            since: Nanos(0),
+            of: Arc::default(),
+        },
         Query::OpenOrders,
         Query::Holdings,
         Query::Balances,

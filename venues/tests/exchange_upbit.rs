@@ -15,14 +15,15 @@ use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
 use onetape_engine::time::Nanos;
 use onetape_venues::exchange::{Cash, Exchange, Fault, RequestFault, SocketFault, upbit, wall_now};
 use onetape_venues::gateway::{
-    AccountFact, Balance, CancelAnswer, FillFact, Instruments, KnownOrder, Listed, Listings,
-    NewOrder, OrderWire, PlaceAnswer, Query, Response,
+    AccountFact, Balance, CancelAnswer, FillFact, FilledSoFar, Instruments, KnownOrder, Listed,
+    Listings, NewOrder, OrderWire, PlaceAnswer, Query, Response,
 };
 use onetape_venues::upbit::{
     DECIMALS, FeedConfig, MarketFeed, MarketOrders, Markets, Nonces, Orders, OrdersConfig, Signer,
     UserConfig, UserFeed,
 };
 use rust_decimal::Decimal;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -345,7 +346,14 @@ async fn orders_socket_and_look_ups_tell_the_same() {
     let (found, facts) = look_up(&mut wire, address, &taker).await;
     assert!(found);
     assert_eq!(fills(&facts), told);
-    let since = Query::Fills { since: ago(60) };
+    let untold = FilledSoFar {
+        decided_at: ago(60),
+        filled: Qty(0),
+    };
+    let since = Query::Fills {
+        since: ago(60),
+        of: Arc::new(BTreeMap::from([("a-1".to_owned(), untold)])),
+    };
     assert_eq!(fills(&ask(&mut wire, address, &since).await), told);
 
     // A sale that rests and is taken back: the answer is the order as it was, the end comes on the socket.

@@ -425,7 +425,7 @@ impl OrderWire for Orders {
             Query::Holdings | Query::Balances => {
                 self.query("/api/v3/account", Form::default(), 20, now)
             }
-            Query::Fills { since } => {
+            Query::Fills { since, .. } => {
                 // "pair" or "pair:from trade".
                 let cursor = cursor.unwrap_or("0");
                 let (place, from) = cursor.split_once(':').unwrap_or((cursor, ""));

@@ -26,7 +26,9 @@ pub(crate) use hex::hex;
 pub use http::{Bucket, Method, Request, Response};
 pub use instruments::{Growing, Instruments, Listed};
 pub use listing::{Listing, Listings};
-pub use order::{CancelAnswer, KnownOrder, NewOrder, OrderWire, PlaceAnswer, Query, Refusal};
+pub use order::{
+    CancelAnswer, FilledSoFar, KnownOrder, NewOrder, OrderWire, PlaceAnswer, Query, Refusal,
+};
 pub use outbox::Outbox;
 #[cfg(feature = "live")]
 pub use poll::{Pace, Poll};

@@ -4,6 +4,8 @@ use onetape_engine::id::{InstrumentId, OrderId};
 use onetape_engine::number::{Price, Qty};
 use onetape_engine::order::{OrderType, Side, TimeInForce};
 use onetape_engine::time::Nanos;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An order to place. Everything that its bytes depend on follows from the tape, so a replay signs the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +105,15 @@ pub enum CancelAnswer {
     },
 }
 
+/// What is known of an order of ours when its fills are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilledSoFar {
+    /// When it was decided.
+    pub decided_at: Nanos,
+    /// How much of it is filled.
+    pub filled: Qty,
+}
+
 /// What is asked about the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
@@ -112,6 +123,9 @@ pub enum Query {
     Fills {
         /// From here on.
         since: Nanos,
+        /// Our orders whose fills may matter, by client id. A venue that tells fills order by order is asked for those that
+        /// have more than is known, and for no others.
+        of: Arc<BTreeMap<String, FilledSoFar>>,
     },
     /// Positions, or the balances that are positions.
     Holdings,

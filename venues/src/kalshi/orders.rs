@@ -445,7 +445,7 @@ impl OrderWire for KalshiOrders {
     fn ask(&mut self, query: &Query, cursor: Option<&str>, now: Nanos) -> Request {
         let mut target = match query {
             Query::OpenOrders => format!("{KNOWN_ORDERS}?status=resting&limit={PAGE}"),
-            Query::Fills { since } => {
+            Query::Fills { since, .. } => {
                 format!("{FILLS}?min_ts={}&limit={PAGE}", since.0 / SECOND_NS)
             }
             Query::Holdings => format!("{POSITIONS}?count_filter=position&limit={PAGE}"),

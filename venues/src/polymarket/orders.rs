@@ -561,7 +561,7 @@ impl OrderWire for Orders {
     fn ask(&mut self, query: &Query, cursor: Option<&str>, now: Nanos) -> Request {
         match query {
             Query::OpenOrders => self.get(paged("/data/orders", cursor), now),
-            Query::Fills { since } => {
+            Query::Fills { since, .. } => {
                 let after = since.0 / SECOND_NS;
                 self.get(paged(&format!("/data/trades?after={after}"), cursor), now)
             }

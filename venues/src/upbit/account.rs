@@ -326,13 +326,12 @@ impl<'a> OrderAnswer<'a> {
         read_time(&self.created_at)
     }
 
-    /// Whether any of it was filled.
+    /// How much of it was filled.
     ///
     /// # Errors
-    /// [`WireError`] when that is no number.
-    pub fn has_fills(&self) -> Result<bool, WireError> {
-        let executed = amount(&self.market, "executed_volume", self.executed_volume)?;
-        Ok(executed > Decimal::ZERO)
+    /// [`WireError`] when that is no number, or finer than the market's quantities.
+    pub fn executed(&self, listed: &Listed) -> Result<Qty, WireError> {
+        qty(listed, "executed_volume", self.executed_volume)
     }
 
     fn key(&self) -> OrderKey {
@@ -352,7 +351,7 @@ impl<'a> OrderAnswer<'a> {
             state: &self.state,
             order_type: &self.ord_type,
             time_in_force: self.time_in_force.as_deref(),
-            executed: qty(listed, "executed_volume", self.executed_volume)?,
+            executed: self.executed(listed)?,
             remaining: remaining
                 .map(|text| qty(listed, "remaining_volume", text))
                 .transpose()?,
@@ -403,8 +402,7 @@ impl<'a> OrderAnswer<'a> {
                 is_final: true,
             });
         }
-        let executed = qty(listed, "executed_volume", self.executed_volume)?;
-        if sum != executed {
+        if sum != self.executed(listed)? {
             let text = self.executed_volume.text();
             return Err(bad_field(
                 NAME,

@@ -7,20 +7,23 @@ use super::auth::{Nonces, Signer};
 use super::error::{ApiError, Remaining, bad_field};
 use super::{VENUE, currencies};
 use crate::gateway::{
-    AccountFact, Bucket, CancelAnswer, FillFact, Instruments, KnownOrder, Listed, Method, NewOrder,
-    OrderWire, PlaceAnswer, Query, Refusal, Request, Response, WireError, shortened,
+    AccountFact, Bucket, CancelAnswer, FillFact, FilledSoFar, Instruments, KnownOrder, Listed,
+    Method, NewOrder, OrderWire, PlaceAnswer, Query, Refusal, Request, Response, WireError,
+    shortened,
 };
 use onetape_engine::id::OrderId;
 use onetape_engine::number::{Price, Qty};
 use onetape_engine::order::{OrderState, OrderType, Side, TimeInForce};
 use onetape_engine::time::{DAY_NS, Nanos, SECOND_NS};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Orders on a full page of /v1/orders/open and /v1/orders/closed.
 const OPEN_MAX: usize = 100;
 const CLOSED_MAX: usize = 1000;
 /// The longest time that /v1/orders/closed covers at once: 7 days.
 const CLOSED_SPAN_NS: u64 = 7 * DAY_NS;
+/// Times on the tape and the venue's lie no further apart: with a clock that is off by a minute nothing is traded.
+const CLOCKS_APART_NS: u64 = 60 * SECOND_NS;
 /// Look-ups under way that are remembered.
 const LOOKUPS_MAX: usize = 4096;
 const NS_PER_MS: u64 = 1_000_000;
@@ -45,8 +48,8 @@ pub struct OrdersConfig {
     /// How long after its decision an order that is not found may still be under way: 30 s. Before that, "not found"
     /// proves nothing.
     pub lost_after_ns: u64,
-    /// Orders can rest for long before they fill; fills are looked for in orders placed this long before: 7 days. An older
-    /// order that is still open is found as such.
+    /// Orders can rest for long before they fill: fills are looked for in orders placed since the oldest one of ours that
+    /// is asked about, and at most this long before: 7 days. An older order that is still open is found as such.
     pub lookback_ns: u64,
 }
 
@@ -274,8 +277,16 @@ impl Orders {
         format!("states[]=wait&states[]=watch&page={page}&limit={OPEN_MAX}&order_by=asc")
     }
 
-    fn ask_fills(&mut self, since: Nanos, cursor: Option<&str>, now: Nanos) -> Request {
-        let start = Nanos(since.0.saturating_sub(self.config.lookback_ns));
+    fn ask_fills(
+        &mut self,
+        since: Nanos,
+        of: &BTreeMap<String, FilledSoFar>,
+        cursor: Option<&str>,
+        now: Nanos,
+    ) -> Request {
+        let oldest = of.values().map(|order| order.decided_at).min();
+        let oldest = oldest.map_or(since, |at| Nanos(at.0.saturating_sub(CLOCKS_APART_NS)));
+        let start = oldest.max(Nanos(since.0.saturating_sub(self.config.lookback_ns)));
         let (kind, value) = cursor
             .and_then(|cursor| cursor.split_once(':'))
             .unwrap_or(("closed", ""));
@@ -309,6 +320,7 @@ impl Orders {
     fn fills_page(
         &mut self,
         since: Nanos,
+        of: &BTreeMap<String, FilledSoFar>,
         response: &Response<'_>,
         out: &mut Vec<AccountFact>,
     ) -> Result<Option<String>, WireError> {
@@ -324,7 +336,15 @@ impl Orders {
         } else {
             let rows = OrderAnswer::list(body)?;
             for row in &rows {
-                if self.instruments.symbol(&row.market).is_some() && row.has_fills()? {
+                // Each is a request of its own, and an account can have thousands.
+                let known = match row.identifier.as_deref() {
+                    Some(client_id) => of.get(client_id).map(|order| order.filled),
+                    None => Some(Qty(0)),
+                };
+                if let Some(listed) = self.instruments.symbol(&row.market)
+                    && let Some(known) = known
+                    && row.executed(listed)? > known
+                {
                     self.walk.uuids.push_back(row.uuid.as_ref().to_owned());
                 }
             }
@@ -538,7 +558,7 @@ impl OrderWire for Orders {
                 let query = Self::open_query(self.open_page);
                 self.signed(Method::Get, "/v1/orders/open", &query, now)
             }
-            Query::Fills { since } => self.ask_fills(*since, cursor, now),
+            Query::Fills { since, of } => self.ask_fills(*since, of, cursor, now),
             Query::Holdings | Query::Balances => self.signed(Method::Get, "/v1/accounts", "", now),
         }
     }
@@ -561,7 +581,7 @@ impl OrderWire for Orders {
                 let next = self.open_page.saturating_add(1);
                 Ok((rows.len() >= OPEN_MAX).then(|| next.to_string()))
             }
-            Query::Fills { since } => self.fills_page(*since, response, out),
+            Query::Fills { since, of } => self.fills_page(*since, of, response, out),
             Query::Holdings => {
                 for row in AccountRow::list(body(response)?)? {
                     out.extend(row.holding(&self.instruments)?.map(AccountFact::Holding));

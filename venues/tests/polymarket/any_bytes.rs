@@ -9,6 +9,7 @@ use onetape_venues::polymarket::{
     UserFeedConfig, book_hash, decode, decode_user, rest_book, trade_rows,
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const GOOD: [&str; 12] = [
     r#"[{"event_type":"book","asset_id":"1","market":"0x1","timestamp":"1000","hash":"h","bids":[{"price":".48","size":"30"}],"asks":[{"price":"0.52","size":"25"}],"min_order_size":"5","tick_size":"0.01","neg_risk":false}]"#,
@@ -102,7 +103,7 @@ proptest! {
         let empty = answer(404, "");
         let _ = orders.looked_up(&known, &[response, response], &mut facts);
         let _ = orders.looked_up(&known, &[empty, response], &mut facts);
-        for query in [Query::OpenOrders, Query::Fills { since: now }, Query::Holdings, Query::Balances] {
+        for query in [Query::OpenOrders, Query::Fills { since: now, of: Arc::default() }, Query::Holdings, Query::Balances] {
             let _ = orders.answer(&query, &response, &mut facts);
         }
         let conditions = [("1".to_owned(), "0xc".to_owned())];

@@ -15,6 +15,7 @@ use onetape_venues::polymarket::{
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The development key that every chain simulator publishes as its first.
 pub(crate) const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -374,6 +375,7 @@ fn pages_follow_their_cursors_to_the_end() {
     }
     let fills = Query::Fills {
         since: Nanos(DECIDED),
+        of: Arc::default(),
     };
     let request = orders.ask(&fills, Some("MTA="), Nanos(0));
     assert_eq!(

@@ -4,6 +4,7 @@ use onetape_engine::event::{InstrumentDefined, InstrumentType, Liquidity};
 use onetape_engine::id::InstrumentId;
 use onetape_engine::number::Decimals;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const NOW: Nanos = Nanos(1_700_000_000_000_000_000);
 
@@ -365,7 +366,10 @@ fn a_look_up_waits_until_all_fills_are_there() {
 #[test]
 fn fills_are_paged_by_symbol_and_by_trade() {
     let mut wire = orders();
-    let query = Query::Fills { since: NOW };
+    let query = Query::Fills {
+        since: NOW,
+        of: Arc::default(),
+    };
     let first = wire.ask(&query, None, NOW);
     assert_eq!(
         form(&first),
@@ -454,7 +458,7 @@ proptest! {
         wire.cancelled(&known, Some(&response));
         let mut facts = Vec::new();
         let _ = wire.looked_up(&known, &[response, response], &mut facts);
-        for query in [Query::OpenOrders, Query::Holdings, Query::Balances, Query::Fills { since: NOW }] {
+        for query in [Query::OpenOrders, Query::Holdings, Query::Balances, Query::Fills { since: NOW, of: Arc::default() }] {
             let _ = wire.answer(&query, &response, &mut facts);
         }
         let _ = wire.time(&response);
@@ -470,7 +474,10 @@ fn a_pair_that_was_taken_off_holds_up_neither_fills_nor_look_ups() {
         body: body.as_bytes(),
     };
     let (mut wire, mut facts) = (orders(), Vec::new());
-    let fills = Query::Fills { since: NOW };
+    let fills = Query::Fills {
+        since: NOW,
+        of: Arc::default(),
+    };
     wire.ask(&fills, None, NOW);
     // The next pair's turn.
     assert_eq!(

@@ -5,6 +5,7 @@ use onetape_engine::id::InstrumentId;
 use onetape_engine::number::Decimals;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
+use std::sync::Arc;
 
 const NOW: Nanos = Nanos(1_790_134_742_106_000_000);
 const WON: i64 = 100_000_000;
@@ -352,10 +353,49 @@ fn a_look_up_tells_every_fill_with_its_part_of_the_fee() {
     assert!(facts.is_empty(), "a list that lags is not the truth yet");
 }
 
+fn fills_of(client_id: &str, decided_at: u64, filled: i64) -> Query {
+    let so_far = FilledSoFar {
+        decided_at: Nanos(decided_at),
+        filled: Qty(filled),
+    };
+    Query::Fills {
+        since: NOW,
+        of: Arc::new(BTreeMap::from([(client_id.to_owned(), so_far)])),
+    }
+}
+
+/// An account has thousands of orders, and each costs a request.
+#[test]
+fn only_orders_of_ours_that_have_more_fills_than_known_are_read_one_by_one() {
+    let mut wire = orders();
+    let row = rest_order("done", "limit", "1", "\"0\"");
+    let mut next = |query: &Query, body: &str| {
+        let closed = wire.ask(query, None, NOW);
+        let cursor = wire.answer(query, &response(200, body), &mut Vec::new());
+        (closed.target, cursor.unwrap().unwrap())
+    };
+    let known = |filled| fills_of("onetape-1-77", NOW.0 - SECOND_NS, filled);
+    let (target, cursor) = next(&known(WON / 2), &format!("[{row}]"));
+    assert!(target.contains("start_time=1790134681106&"), "{target}");
+    assert_eq!(cursor, "order:u-1");
+    assert_eq!(next(&known(WON), &format!("[{row}]")).1, "open:1");
+    let others = fills_of("onetape-1-78", NOW.0, 0);
+    assert_eq!(next(&others, &format!("[{row}]")).1, "open:1");
+    let unnamed = row.replace("\"onetape-1-77\"", "null");
+    assert_eq!(next(&others, &format!("[{unnamed}]")).1, "order:u-1");
+    let many = vec![row.as_str(); CLOSED_MAX].join(",");
+    assert!(
+        next(&known(WON), &format!("[{many}]"))
+            .1
+            .starts_with("closed:")
+    );
+}
+
 #[test]
 fn fills_are_found_through_closed_and_open_orders() {
     let mut wire = orders();
-    let query = Query::Fills { since: NOW };
+    // Decided long ago: no further back than the limit.
+    let query = fills_of("onetape-1-77", NOW.0 - 8 * DAY_NS, 0);
     let closed = wire.ask(&query, None, NOW.after(DAY_NS));
     assert_eq!(
         closed.target,
@@ -450,7 +490,7 @@ proptest! {
             wire.cancelled(&known(), Some(&response));
             let mut facts = Vec::new();
             let _ = wire.looked_up(&known(), &[response], &mut facts);
-            for query in [Query::OpenOrders, Query::Holdings, Query::Balances, Query::Fills { since: NOW }] {
+            for query in [Query::OpenOrders, Query::Holdings, Query::Balances, Query::Fills { since: NOW, of: Arc::default() }] {
                 wire.ask(&query, None, NOW);
                 let _ = wire.answer(&query, &response, &mut facts);
             }
