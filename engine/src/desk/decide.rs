@@ -63,8 +63,10 @@ impl Desk {
         }
         match event {
             Event::Quote(_) | Event::Trade(_) | Event::BookDelta(_) | Event::BookSnapshot(_) => {
-                let instrument = event.instrument().and_then(|id| market.instrument(id).ok());
-                if instrument.is_some_and(|instrument| self.paper.may_report(instrument)) {
+                if let Some(id) = event.instrument()
+                    && let Ok(instrument) = market.instrument(id)
+                    && self.paper.may_report(instrument)
+                {
                     self.decide_fills(sequence, now, event, market, scratch, out)?;
                 }
                 self.ask_watchers(sequence, now, event, market, scratch, out);
@@ -266,7 +268,7 @@ impl Desk {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn ask_watchers(
         &self,
         sequence: Sequence,

@@ -117,14 +117,27 @@ impl Desk {
                 if !self.paper.is_idle() {
                     self.paper.see_market(event, market);
                 }
-                self.show_watchers(sequence, now, event, market)
+                self.show_tick(sequence, now, event, market)
             }
             other => self.evolve_rare(sequence, now, other, market),
         }
     }
 
-    #[inline]
+    /// Shows an event to the strategies that watch its instrument.
+    #[inline(never)]
     fn show_watchers(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+        market: &Market,
+    ) -> Result<(), EngineError> {
+        self.show_tick(sequence, now, event, market)
+    }
+
+    /// The same, as a part of a tick's way.
+    #[inline(always)]
+    fn show_tick(
         &mut self,
         sequence: Sequence,
         now: Nanos,

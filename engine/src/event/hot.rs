@@ -173,6 +173,18 @@ impl<'a> BookUpdate<'a> {
         }
     }
 
+    /// The one level of an update that has no more, and its side: so are most of some venues.
+    #[inline(always)]
+    pub fn single(&self) -> Option<(Side, &'a Level)> {
+        if self.bids.len() + self.asks.len() != 1 {
+            return None;
+        }
+        // Which side it is of is anybody's guess: found by index, not by a branch.
+        let place = usize::from(self.bids.is_empty());
+        let level = [self.bids, self.asks][place].first()?;
+        Some(([Side::Buy, Side::Sell][place], level))
+    }
+
     /// Appends the payload's bytes to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.header.as_bytes());

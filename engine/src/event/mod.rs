@@ -50,6 +50,7 @@ macro_rules! events {
             }
 
             /// The event's kind.
+            #[inline(always)]
             pub const fn kind(&self) -> Kind {
                 match self {
                     Event::Quote(_) => Kind::Quote,
@@ -194,7 +195,7 @@ impl<'a> Event<'a> {
     }
 
     /// The instrument that the event is about, where it is about one.
-    #[inline]
+    #[inline(always)]
     pub fn instrument(&self) -> Option<InstrumentId> {
         match self {
             Event::Quote(e) => Some(e.instrument),

@@ -1,10 +1,10 @@
 //! The L2 book of one instrument.
 //!
 //! A side keeps its levels in pages of 64 neighbouring prices with a bitmap of the occupied ones; a short directory
-//! keeps the pages sorted with the best one last. Updates near the best price, which are nearly all, touch the end of
-//! the directory and one cache line of a page; nothing is moved when a level comes or goes inside a page.
+//! keeps the pages sorted with the best one last. Where pages are neighbours, as near the best price they nearly all are,
+//! a price's page is found without a search; nothing is moved when a level comes or goes inside a page.
 use super::Top;
-use crate::event::Level;
+use crate::event::{BookUpdate, Level};
 use crate::number::{Price, Qty};
 use crate::order::Side;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -33,6 +33,7 @@ const fn price_of(side: Side, rank: i64) -> Price {
 #[derive(Clone, Debug)]
 struct Page {
     occupied: u64,
+    /// 0 where there is no level.
     qty: [i64; PAGE_LEVELS as usize],
 }
 
@@ -88,43 +89,44 @@ impl BookSide {
     }
 
     /// Where the page stands in the directory, or where it would.
-    #[inline]
-    fn find(&self, page: i64) -> Result<usize, usize> {
-        // Most updates are near the best price: look at the last pages before searching.
-        let mut end = self.directory.len();
-        for entry in self.directory.iter().rev().take(4) {
-            if entry.page < page {
-                return Err(end);
-            }
-            end -= 1;
-            if entry.page == page {
-                return Ok(end);
+    #[inline(always)]
+    fn find(&self, page: i64) -> Result<(usize, Entry), usize> {
+        // Among neighbours the place follows from the distance to the best one; any other number is no place.
+        if let Some(best) = self.directory.last() {
+            let behind = best.page.wrapping_sub(page) as usize;
+            let place = (self.directory.len() - 1).wrapping_sub(behind);
+            if let Some(entry) = self.directory.get(place)
+                && entry.page == page
+            {
+                return Ok((place, *entry));
             }
         }
-        self.directory[..end].binary_search_by_key(&page, |entry| entry.page)
+        self.search(page)
+    }
+
+    #[inline(never)]
+    fn search(&self, page: i64) -> Result<(usize, Entry), usize> {
+        let place = self
+            .directory
+            .binary_search_by_key(&page, |entry| entry.page)?;
+        Ok((place, self.directory[place]))
     }
 
     /// Sets the quantity of a level; 0 removes it.
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, price: Price, qty: Qty) {
         let rank = rank(self.side, price);
         let (page_number, bit) = (rank >> PAGE_BITS, (rank & (PAGE_LEVELS - 1)) as usize);
         match self.find(page_number) {
-            Ok(place) => {
-                let slot = self.directory[place].slot;
+            Ok((place, Entry { slot, .. })) => {
                 let page = &mut self.pages[slot as usize];
-                let mask = 1u64 << bit;
-                let had = page.occupied & mask != 0;
-                if qty.0 != 0 {
-                    page.qty[bit] = qty.0;
-                    page.occupied |= mask;
-                    self.levels += usize::from(!had);
-                } else if had {
-                    page.occupied &= !mask;
-                    self.levels -= 1;
-                    if page.occupied == 0 {
-                        self.remove_page(place, slot);
-                    }
+                // Whether a level comes, goes or changes is anybody's guess, so nothing here branches on it.
+                let (had, has) = (page.occupied >> bit & 1, u64::from(qty.0 != 0));
+                page.qty[bit] = qty.0;
+                page.occupied = page.occupied & !(1 << bit) | has << bit;
+                self.levels = self.levels + has as usize - had as usize;
+                if page.occupied == 0 {
+                    self.remove_page(place, slot);
                 }
             }
             Err(_) if qty.0 == 0 => {}
@@ -166,14 +168,7 @@ impl BookSide {
         let rank = rank(self.side, price);
         let bit = (rank & (PAGE_LEVELS - 1)) as usize;
         match self.find(rank >> PAGE_BITS) {
-            Ok(place) => {
-                let page = &self.pages[self.directory[place].slot as usize];
-                Qty(if page.occupied & (1 << bit) != 0 {
-                    page.qty[bit]
-                } else {
-                    0
-                })
-            }
+            Ok((_, entry)) => Qty(self.pages[entry.slot as usize].qty[bit]),
             Err(_) => Qty(0),
         }
     }
@@ -242,29 +237,32 @@ impl<'de> Deserialize<'de> for BookSide {
     }
 }
 
+const fn is_bad(level: &Level) -> bool {
+    level.qty.0 < 0 || level.price.0 <= 0
+}
+
 /// Both sides of a book.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "(BookSide, BookSide)")]
 pub struct Book {
-    bids: BookSide,
-    asks: BookSide,
+    sides: [BookSide; 2],
     /// Best bid and ask, kept because everybody asks for them after every event.
-    top: Top,
+    best: [Level; 2],
 }
 
 impl From<(BookSide, BookSide)> for Book {
     fn from((bids, asks): (BookSide, BookSide)) -> Self {
-        let top = Top {
-            bid: bids.best().unwrap_or_default(),
-            ask: asks.best().unwrap_or_default(),
-        };
-        Self { bids, asks, top }
+        let best = [&bids, &asks].map(|side| side.best().unwrap_or_default());
+        Self {
+            sides: [bids, asks],
+            best,
+        }
     }
 }
 
 impl Serialize for Book {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&self.bids, &self.asks).serialize(serializer)
+        self.sides.serialize(serializer)
     }
 }
 
@@ -276,35 +274,35 @@ impl Default for Book {
 
 impl Book {
     pub(super) fn clear(&mut self) {
-        self.bids.clear();
-        self.asks.clear();
-        self.top = Top::default();
+        self.sides.iter_mut().for_each(BookSide::clear);
+        self.best = [Level::default(); 2];
     }
 
     /// Sets the given levels; false when one has a negative quantity or a price that is not positive.
-    #[inline]
-    pub(super) fn apply(&mut self, bids: &[Level], asks: &[Level]) -> bool {
-        let is_bad = |level: &Level| level.qty.0 < 0 || level.price.0 <= 0;
-        if bids.iter().any(is_bad) || asks.iter().any(is_bad) {
+    #[inline(always)]
+    pub(super) fn apply(&mut self, update: &BookUpdate<'_>) -> bool {
+        if let Some((side, level)) = update.single() {
+            if is_bad(level) {
+                return false;
+            }
+            let place = side as usize;
+            self.sides[place].set(level.price, level.qty);
+            self.best[place] = self.sides[place].best().unwrap_or_default();
+            return true;
+        }
+        self.apply_several(update)
+    }
+
+    /// Apart, so that an update of one level stays small.
+    fn apply_several(&mut self, update: &BookUpdate<'_>) -> bool {
+        if update.bids.iter().any(is_bad) || update.asks.iter().any(is_bad) {
             return false;
         }
-        // Most updates are behind the best level, which stays.
-        let Top { bid, ask } = self.top;
-        let mut leads = false;
-        for level in bids {
-            self.bids.set(level.price, level.qty);
-            leads |= level.price >= bid.price;
-        }
-        if leads {
-            self.top.bid = self.bids.best().unwrap_or_default();
-        }
-        leads = false;
-        for level in asks {
-            self.asks.set(level.price, level.qty);
-            leads |= level.price <= ask.price || ask.qty.0 == 0;
-        }
-        if leads {
-            self.top.ask = self.asks.best().unwrap_or_default();
+        for (place, levels) in [update.bids, update.asks].into_iter().enumerate() {
+            for level in levels {
+                self.sides[place].set(level.price, level.qty);
+            }
+            self.best[place] = self.sides[place].best().unwrap_or_default();
         }
         true
     }
@@ -312,22 +310,20 @@ impl Book {
     /// Best bid and ask; a side without one has quantity 0.
     #[inline]
     pub const fn top(&self) -> Top {
-        self.top
+        let [bid, ask] = self.best;
+        Top { bid, ask }
     }
 
     /// One side: `Buy` for the bids.
     #[inline]
     pub const fn side(&self, side: Side) -> &BookSide {
-        match side {
-            Side::Buy => &self.bids,
-            Side::Sell => &self.asks,
-        }
+        &self.sides[side as usize]
     }
 
     /// Whether the best bid is at or above the best ask.
     #[inline]
     pub fn is_crossed(&self) -> bool {
-        let Top { bid, ask } = self.top;
+        let [bid, ask] = &self.best;
         bid.qty.0 > 0 && ask.qty.0 > 0 && bid.price.0 >= ask.price.0
     }
 }
@@ -335,6 +331,7 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::BookHeader;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -368,15 +365,56 @@ mod tests {
         }
     }
 
+    fn level((price, qty): (i64, i64)) -> Level {
+        Level {
+            price: Price(price),
+            qty: Qty(qty),
+        }
+    }
+
+    fn apply(book: &mut Book, bids: &[(i64, i64)], asks: &[(i64, i64)]) -> bool {
+        let levels = |of: &[(i64, i64)]| of.iter().copied().map(level).collect::<Vec<_>>();
+        book.apply(&BookUpdate {
+            header: &BookHeader::default(),
+            bids: &levels(bids),
+            asks: &levels(asks),
+        })
+    }
+
+    proptest! {
+        /// Updates of one level, which go a way of their own, of several and of none: what a whole update says stands, and
+        /// the best are the best of each side.
+        #[test]
+        fn a_book_is_its_sides_after_any_updates(
+            updates in prop::collection::vec(
+                (prop::collection::vec((1i64..400, 0i64..3), 0..3), prop::collection::vec((1i64..400, 0i64..3), 0..3)),
+                0..60,
+            ),
+        ) {
+            let (mut book, mut model) = (Book::default(), [BTreeMap::new(), BTreeMap::new()]);
+            for (bids, asks) in updates {
+                prop_assert!(apply(&mut book, &bids, &asks));
+                for (side, levels) in model.iter_mut().zip([&bids, &asks]) {
+                    side.extend(levels.iter().copied());
+                    side.retain(|_, qty| *qty != 0);
+                }
+                let best = |level: Option<(&i64, &i64)>| level.map_or((0, 0), |(price, qty)| (*price, *qty));
+                let Top { bid, ask } = book.top();
+                prop_assert_eq!((bid.price.0, bid.qty.0), best(model[0].last_key_value()));
+                prop_assert_eq!((ask.price.0, ask.qty.0), best(model[1].first_key_value()));
+                prop_assert_eq!(book.side(Side::Buy).len(), model[0].len());
+                prop_assert_eq!(book.side(Side::Sell).len(), model[1].len());
+            }
+        }
+    }
+
     #[test]
     fn a_bad_level_is_refused_before_anything_is_applied() {
         let mut book = Book::default();
-        let level = |price, qty| Level {
-            price: Price(price),
-            qty: Qty(qty),
-        };
-        assert!(!book.apply(&[level(10, 1)], &[level(11, -1)]));
+        assert!(!apply(&mut book, &[(10, 1)], &[(11, -1)]));
         assert!(book.side(Side::Buy).is_empty());
-        assert!(!book.apply(&[level(0, 1)], &[]));
+        assert!(!apply(&mut book, &[(0, 1)], &[]));
+        assert!(!apply(&mut book, &[], &[(11, -1)]));
+        assert!(book.side(Side::Sell).is_empty());
     }
 }

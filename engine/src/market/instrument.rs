@@ -308,7 +308,7 @@ impl Instrument {
     #[inline]
     fn apply_levels(&mut self, now: Nanos, update: &BookUpdate<'_>) {
         self.book_received_at = now;
-        self.book_trust = if !self.book.apply(update.bids, update.asks) {
+        self.book_trust = if !self.book.apply(update) {
             Trust::Stale(StaleReason::BadLevel)
         } else if self.checks_levels
             && let Some(reason) = self.breach(now, update.bids, update.asks)

@@ -109,6 +109,37 @@ impl<S: Sink> Sequencer<S> {
     ) -> Result<(), StepError<S::Error>> {
         let now = clock.max(self.last_stamp);
         self.fire_due(now)?;
+        // One look at the kind: each kind of tick has a copy of the way in which every later look at it is known.
+        const QUOTE: u16 = Kind::Quote.number();
+        const TRADE: u16 = Kind::Trade.number();
+        const BOOK_DELTA: u16 = Kind::BookDelta.number();
+        match kind {
+            QUOTE => self.take_input(now, QUOTE, payload),
+            TRADE => self.take_input(now, TRADE, payload),
+            BOOK_DELTA => self.take_input(now, BOOK_DELTA, payload),
+            other => self.take_rare_input(now, other, payload),
+        }
+    }
+
+    /// Apart, so that the ways of ticks have nothing else in them.
+    #[inline(never)]
+    fn take_rare_input(
+        &mut self,
+        now: Nanos,
+        kind: u16,
+        payload: &[u8],
+    ) -> Result<(), StepError<S::Error>> {
+        self.take_input(now, kind, payload)
+    }
+
+    /// The whole step of an input once nothing is due before it.
+    #[inline(always)]
+    fn take_input(
+        &mut self,
+        now: Nanos,
+        kind: u16,
+        payload: &[u8],
+    ) -> Result<(), StepError<S::Error>> {
         // Read first: what is no event never gets onto the tape.
         // Looked at where it was read: moving an event just written stalls the processor on every tick.
         let decoded = Event::decode(kind, payload);
@@ -291,7 +322,7 @@ impl<S: Sink> Sequencer<S> {
         self.take_derived(appended?, now, event)
     }
 
-    /// Apart, so that the copy of it in the way of an input is one piece with nothing else in it.
+    /// Apart, as for rare inputs.
     #[inline(never)]
     fn take_derived(
         &mut self,
@@ -310,15 +341,24 @@ impl<S: Sink> Sequencer<S> {
         now: Nanos,
         event: &Event<'_>,
     ) -> Result<(), StepError<S::Error>> {
-        let folded = self.market.evolve(sequence, now, event);
-        let folded = folded.and_then(|()| self.desk.evolve(sequence, now, event, &self.market));
+        let taken = self.fold_and_ask(sequence, now, event);
+        taken.map_err(|e| self.broken(sequence, now, event.kind().number(), e))
+    }
+
+    /// One piece without closures: a compiler leaves those apart, and what is known of the event ends there.
+    #[inline(always)]
+    fn fold_and_ask(
+        &mut self,
+        sequence: Sequence,
+        now: Nanos,
+        event: &Event<'_>,
+    ) -> Result<(), EngineError> {
+        self.market.evolve(sequence, now, event)?;
+        self.desk.evolve(sequence, now, event, &self.market)?;
         let pending = &mut self.pending;
-        let decided = folded.and_then(|()| {
-            let out = &mut |decision| pending.push((sequence, decision));
-            self.desk
-                .decide(sequence, now, event, &self.market, &mut self.scratch, out)
-        });
-        decided.map_err(|e| self.broken(sequence, now, event.kind().number(), e))
+        let out = &mut |decision| pending.push((sequence, decision));
+        self.desk
+            .decide(sequence, now, event, &self.market, &mut self.scratch, out)
     }
 
     /// Takes the frames that pending decisions become, and those that follow from them.
@@ -533,18 +573,28 @@ impl<S: Sink> Sequencer<S> {
         })))
     }
 
-    #[inline]
+    #[inline(always)]
     fn hash_if_due(
         &mut self,
         cause: Sequence,
         now: Nanos,
         event: &Event<'_>,
     ) -> Result<(), StepError<S::Error>> {
-        let inputs = self.desk.stats().inputs;
         let is_end = matches!(event, Event::SessionEnd(_));
-        if !self.desk.has_session() || (inputs < self.hash_due_at && !is_end) {
-            return Ok(());
+        if self.desk.has_session() && (self.desk.stats().inputs >= self.hash_due_at || is_end) {
+            return self.append_state_hash(cause, now, is_end);
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn append_state_hash(
+        &mut self,
+        cause: Sequence,
+        now: Nanos,
+        is_end: bool,
+    ) -> Result<(), StepError<S::Error>> {
+        let inputs = self.desk.stats().inputs;
         let every = self.desk.config().state_hash_every;
         let periodic = every != 0 && inputs.is_multiple_of(every) && inputs != 0;
         self.hash_due_at = match inputs.checked_div(every) {

@@ -67,7 +67,7 @@ impl Paper {
     }
 
     /// Folds a market event that the market has folded already.
-    #[inline]
+    #[inline(always)]
     pub(super) fn see_market(&mut self, event: &Event<'_>, market: &Market) {
         match event {
             Event::Trade(trade) if self.reach(trade.instrument).is_hit(trade) => {

@@ -34,9 +34,8 @@ impl Prices {
     }
 
     #[inline]
-    fn have_one_of(&self, levels: &[Level]) -> bool {
-        let mut levels = levels.iter();
-        levels.any(|level| self.low <= level.price.0 && level.price.0 <= self.high)
+    fn have(&self, level: &Level) -> bool {
+        (self.low <= level.price.0) & (level.price.0 <= self.high)
     }
 }
 
@@ -58,7 +57,14 @@ impl Reach {
     /// Whether an update may show a level at which an order rests.
     #[inline]
     pub(super) fn is_shown(&self, update: &BookUpdate<'_>) -> bool {
-        self.buys.have_one_of(update.bids) || self.sells.have_one_of(update.asks)
+        match update.single() {
+            Some((side, level)) => [self.buys, self.sells][side as usize].have(level),
+            None => {
+                let shown =
+                    |prices: Prices, levels: &[Level]| levels.iter().any(|it| prices.have(it));
+                shown(self.buys, update.bids) || shown(self.sells, update.asks)
+            }
+        }
     }
 
     /// Whether a trade comes to the price of an order.
