@@ -191,7 +191,7 @@ impl Reader {
     /// Up to the durable record: [`Error::Damaged`] for bytes that are not the next frame,
     /// [`Error::Corrupt`] at an end, the errors of [`Reader::open`] for the next segment. The position stays
     /// as it is.
-    #[inline(always)] // a frame that comes back through memory costs a replay a twentieth
+    #[inline(always)] // left apart, it gives each frame back through memory
     #[allow(clippy::should_implement_trait)] // it lends from itself, which an iterator can't
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, Error> {
         Ok(match self.next_raw()? {
